@@ -1,0 +1,1 @@
+"""From a request to its answer: find the row, ask the policy, bind the arguments, run."""

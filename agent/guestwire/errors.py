@@ -1,0 +1,77 @@
+"""Every error guestwire raises on purpose.
+
+AgentError
+|-- ConfigError        the configuration cannot be used; the service will not start
+|-- TransportError     a device or socket failed; the channel is reopened
+|   |-- HostAway       it works, but nobody is at the other end
+|   `-- Stopped        somebody called stop(); the channel is closed for good
+|-- PeerError          the other side broke the protocol; the session goes on
+`-- CommandError       the host is told; the session goes on
+    |-- UnknownCommand
+    |-- NotPermitted
+    |-- InvalidArgument
+    |-- Unsupported    the guest lacks what the command needs
+    `-- DeadlinePassed
+"""
+
+from __future__ import annotations
+
+
+class AgentError(Exception):
+    """Catch this to catch all of ours, and nothing else."""
+
+
+class ConfigError(AgentError):
+    """The text names the file, the line and the key."""
+
+
+class TransportError(AgentError):
+    """The text names the device or the socket."""
+
+
+class HostAway(TransportError):
+    """The host closed its end while bytes were under way to it."""
+
+
+class Stopped(TransportError):
+    """The agent is ending: nothing more is read from or written to this transport."""
+
+
+class PeerError(AgentError):
+    """The text says what was wrong with the bytes."""
+
+
+class CommandError(AgentError):
+    """`code` is for programs and never changes; the text is for people."""
+
+    code = "failed"
+
+
+class UnknownCommand(CommandError):
+    """No row of the table has this name."""
+
+    code = "unknown-command"
+
+
+class NotPermitted(CommandError):
+    """Policy, or a frozen guest, keeps the command from running."""
+
+    code = "not-permitted"
+
+
+class InvalidArgument(CommandError):
+    """An argument is missing, unexpected, of the wrong type, or out of range."""
+
+    code = "invalid-argument"
+
+
+class Unsupported(CommandError):
+    """This guest lacks what the command needs; asking again will not help."""
+
+    code = "unsupported"
+
+
+class DeadlinePassed(CommandError):
+    """The work took longer than it may; what was begun has been undone or is named in the text."""
+
+    code = "deadline-passed"
