@@ -1,4 +1,4 @@
-"""What outlives a request: open files, processes, a freeze. One object of a kind, made at first use."""
+"""What outlives a request: open files, processes, a freeze. There is one object of each kind."""
 
 from __future__ import annotations
 

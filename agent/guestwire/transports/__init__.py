@@ -55,7 +55,7 @@ class Kind(Protocol):
 
 
 def kind(name: str) -> Kind:
-    """The module of a kind, imported now. A plug-in's kind has a module name with a dot in front."""
+    """The module of a kind, imported now."""
     if name not in KINDS:
         raise TransportError(f"no transport is named {name!r}; there are {', '.join(KINDS)}")
     return cast(Kind, importlib.import_module(KINDS[name], __package__))
