@@ -1,0 +1,49 @@
+"""Where the agent's log lines go, and where they wait while file systems are frozen."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+HELD = 1000  # lines; a frozen guest is thawed after ten minutes, and nobody asks much of it
+LINE = "%(levelname)s %(name)s: %(message)s"
+FILE_LINE = "%(asctime)s " + LINE
+
+
+class HeldBack(logging.Handler):
+    """Passes lines on, except between `hold` and `release`: a write to a frozen disk would sleep."""
+
+    def __init__(self, target: logging.Handler) -> None:
+        super().__init__()
+        self._target = target
+        self._held: list[logging.LogRecord] = []
+        self._holding = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._holding.is_set():
+            if len(self._held) < HELD:
+                self._held.append(record)
+        else:
+            self._target.handle(record)
+
+    def hold(self) -> None:
+        self._holding.set()
+
+    def release(self) -> None:
+        self._holding.clear()
+        held, self._held = self._held, []
+        for record in held:
+            self._target.handle(record)
+
+
+def start(level: str, file: str = "") -> HeldBack:
+    """Send every line of the package at `level` and above to standard error or to a file."""
+    logging.raiseExceptions = False  # a full disk must not fill standard error with tracebacks
+    target = logging.FileHandler(file) if file else logging.StreamHandler()
+    target.setFormatter(logging.Formatter(FILE_LINE if file else LINE))
+    handler = HeldBack(target)
+    package = logging.getLogger("guestwire")
+    package.handlers[:] = [handler]
+    package.propagate = False
+    package.setLevel(level.upper())
+    return handler
