@@ -3,6 +3,7 @@
 AgentError
 |-- ConfigError        the configuration cannot be used; the service will not start
 |-- TransportError     a device or socket failed; the channel is reopened
+|   |-- PortAbsent     there is no such port, now
 |   |-- HostAway       it works, but nobody is at the other end
 |   `-- Stopped        somebody called stop(); the channel is closed for good
 |-- PeerError          the other side broke the protocol; the session goes on
@@ -27,6 +28,10 @@ class ConfigError(AgentError):
 
 class TransportError(AgentError):
     """The text names the device or the socket."""
+
+
+class PortAbsent(TransportError):
+    """The text names the ports that there are; a device that is plugged in may change it."""
 
 
 class HostAway(TransportError):

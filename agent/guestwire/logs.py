@@ -11,7 +11,7 @@ FILE_LINE = "%(asctime)s " + LINE
 
 
 class HeldBack(logging.Handler):
-    """Passes lines on, except between `hold` and `release`: a write to a frozen disk would sleep."""
+    """Passes lines on, but not between `hold` and `release`: a frozen disk would not take them."""
 
     def __init__(self, target: logging.Handler) -> None:
         super().__init__()
@@ -25,6 +25,10 @@ class HeldBack(logging.Handler):
                 self._held.append(record)
         else:
             self._target.handle(record)
+
+    @staticmethod
+    def set_level(level: str) -> None:
+        logging.getLogger("guestwire").setLevel(level.upper())
 
     def hold(self) -> None:
         self._holding.set()
@@ -45,5 +49,5 @@ def start(level: str, file: str = "") -> HeldBack:
     package = logging.getLogger("guestwire")
     package.handlers[:] = [handler]
     package.propagate = False
-    package.setLevel(level.upper())
+    handler.set_level(level)
     return handler

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from ..errors import TransportError
+from ..errors import PortAbsent, TransportError
 from ..system.root import Root
 from .fd import FdTransport
 
@@ -43,5 +43,5 @@ def _device(root: Root, address: str) -> str:
     ports = dict(discover(root))
     if name not in ports:
         known = ", ".join(ports) or "none at all"
-        raise TransportError(f"no virtio-serial port is named {name!r}; there is {known}")
+        raise PortAbsent(f"no virtio-serial port is named {name!r}; there is {known}")
     return ports[name]

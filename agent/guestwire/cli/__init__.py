@@ -1,0 +1,1 @@
+"""Command lines: the guest's `guestwire-agent`. Each subcommand imports what it needs when used."""

@@ -1,0 +1,26 @@
+"""Signals as bytes in a pipe, so that the main thread can wait for them and for other things."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+
+class Signals:
+    """Catches the signals for as long as the process runs; `fileno` is readable when one came."""
+
+    def __init__(self, *numbers: signal.Signals) -> None:
+        self._reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in numbers:
+            signal.signal(number, lambda *_: None)  # the byte in the pipe is all that it does
+
+    def fileno(self) -> int:
+        return self._reader
+
+    def take(self) -> list[signal.Signals]:
+        """Those that came since the last time, in order."""
+        try:
+            return [signal.Signals(number) for number in os.read(self._reader, 256)]
+        except BlockingIOError:
+            return []
