@@ -13,6 +13,8 @@ import stat
 from collections.abc import Iterator
 from typing import Optional, Union
 
+from ..errors import Unsupported
+
 MAX_LINKS = 40  # as the kernel's, before ELOOP
 KEPT_XATTRS = ("security.selinux", "system.posix_acl_access")
 
@@ -30,6 +32,11 @@ class Root:
 
     def __repr__(self) -> str:
         return f"Root({self.top!r})"
+
+    def require_live(self) -> None:
+        """Raise Unsupported for an image or a scratch directory: it has no clock and no power."""
+        if not self.live:
+            raise Unsupported(f"{self.top} is not the running system")
 
     def path(self, path: str, *, follow: bool = True) -> str:
         """Where a guest's path really is. With `follow` false a last symbolic link stays a link."""

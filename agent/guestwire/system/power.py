@@ -1,0 +1,83 @@
+"""Power: down, off, round again, and asleep."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from ..errors import CommandError, Unsupported
+from .root import Root
+from .run import Run
+
+log = logging.getLogger(__name__)
+REASON = "hypervisor initiated shutdown"
+
+# The program for each way down, and the flag with which shutdown(8) does the same.
+WAYS_DOWN = {
+    "powerdown": ("/sbin/poweroff", "-P"),
+    "halt": ("/sbin/halt", "-H"),
+    "reboot": ("/sbin/reboot", "-r"),
+}
+
+# For each kind of sleep: systemd's verb, its unit, and the word for /sys/power/state.
+SLEEPS = {
+    "disk": ("hibernate", "systemd-hibernate.service", "disk"),
+    "ram": ("suspend", "systemd-suspend.service", "mem"),
+    "hybrid": ("hybrid-sleep", "systemd-hybrid-sleep.service", ""),
+}
+
+
+def shut_down(root: Root, run: Run, way: str, deadline: float) -> None:
+    """Start a shutdown and return; raises CommandError with what the program said."""
+    root.require_live()
+    program, flag = WAYS_DOWN[way]
+    argv = [program]
+    if not os.access(root.path(program), os.X_OK):
+        argv = ["/sbin/shutdown", "-h", flag, "+0", REASON]
+    log.info("%s, asked for by the host", way)
+    done = run(argv, deadline=deadline)
+    if done.code != 0:
+        raise CommandError(f"child process has failed to shutdown: {done.text}")
+
+
+def sleep(root: Root, run: Run, kind: str, deadline: float) -> None:
+    """Suspend, by systemd where it is there, else by the kernel; returns after waking up.
+
+    Raises Unsupported when there is no way to, CommandError when each way failed.
+    """
+    root.require_live()
+    verb, unit, word = SLEEPS[kind]
+    failures = []
+    if _systemd_knows(root, run, unit, deadline):
+        done = run(["systemctl", verb], deadline=deadline)
+        if done.code == 0:
+            return
+        failures.append(done.text)
+    if word and word in root.read_text("/sys/power/state", missing="").split():
+        failure = _write_state(root, word)
+        if not failure:
+            return
+        failures.append(failure)
+    if not failures:
+        raise Unsupported("the requested suspend mode is not supported by the guest")
+    raise CommandError(f"suspend: {'; '.join(failures)}")
+
+
+def _systemd_knows(root: Root, run: Run, unit: str, deadline: float) -> bool:
+    """A unit that is known but not active is code 3, one that does not exist is code 4."""
+    if not root.exists("/run/systemd/system"):
+        return False
+    return run(["systemctl", "status", unit], deadline=deadline).code in (1, 2, 3)
+
+
+def _write_state(root: Root, word: str) -> str:
+    """Why it failed, or nothing."""
+    try:
+        fd = root.open("/sys/power/state", os.O_WRONLY)
+        try:
+            os.write(fd, word.encode())
+        finally:
+            os.close(fd)
+    except OSError as error:
+        return f"cannot write to '/sys/power/state': {error.strerror}"
+    return ""
