@@ -91,6 +91,7 @@ class Link(NamedTuple):
     master: int
     addresses: tuple[Address, ...]
     statistics: Optional[Counters]
+    permanent_mac: str = ""  # the one it came with; "" before Linux 5.6, and for virtual ones
 
     @property
     def physical(self) -> bool:
@@ -148,6 +149,7 @@ def parse_link(body: bytes, addresses: dict[int, list[Address]]) -> Link:
         master=_number(found.get(10)),  # IFLA_MASTER
         addresses=tuple(addresses.get(index, ())),
         statistics=_counters(found.get(23)),  # IFLA_STATS64
+        permanent_mac=found.get(54, b"").hex(":"),  # IFLA_PERM_ADDRESS
     )
 
 

@@ -1,0 +1,1 @@
+"""Network configuration: what a host wants, and how each network manager is told."""
