@@ -1,0 +1,113 @@
+"""Files by handle: open, read, write, seek, flush and close."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Literal, Optional, Union
+
+from ..dispatch.command import Context
+from ..errors import CommandError, InvalidArgument
+from ..system import base64_text, open_files
+from ..system.open_files import OpenFile, OpenFiles
+
+READ_COUNT = 4096
+READ_LIMIT = 48 << 20
+PIECE = 3 << 20  # read and encoded at a time: three of its bytes make four characters
+WHENCE = {"set": os.SEEK_SET, "cur": os.SEEK_CUR, "end": os.SEEK_END}
+
+Whence = Annotated[Union[int, Literal["set", "cur", "end"]], "GuestFileWhence"]
+
+
+def open_file(context: Context, path: str, mode: Optional[str] = None) -> int:
+    mode = "r" if mode is None else mode
+    with _explained(f"failed to open file '{path}' (mode: '{mode}')"):
+        return _files(context).open(path, mode)
+
+
+def close_file(context: Context, handle: int) -> dict[str, object]:
+    with _explained("failed to close handle"):
+        _files(context).close_handle(handle)
+    return {}
+
+
+def read_file(context: Context, handle: int, count: Optional[int] = None) -> dict[str, object]:
+    file = _file(context, handle)
+    count = READ_COUNT if count is None else count
+    if not 0 <= count <= READ_LIMIT:
+        raise InvalidArgument(f"value '{count}' is invalid for argument count")
+    with _explained("failed to read file"):
+        return _read(file, count)
+
+
+def write_file(
+    context: Context, handle: int, buf_b64: str, count: Optional[int] = None
+) -> dict[str, object]:
+    file = _file(context, handle)
+    data = base64_text.decode(buf_b64)
+    count = len(data) if count is None else count
+    if not 0 <= count <= len(data):
+        raise InvalidArgument(f"value '{count}' is invalid for argument count")
+    with _explained("failed to write to file"):
+        return {"count": file.write(memoryview(data)[:count]), "eof": False}
+
+
+def seek_file(context: Context, handle: int, offset: int, whence: Whence) -> dict[str, object]:
+    file = _file(context, handle)
+    code = WHENCE[whence] if isinstance(whence, str) else whence
+    if code not in WHENCE.values():
+        raise InvalidArgument(f"invalid whence code {code}")
+    with _explained("failed to seek file"):
+        return {"position": file.seek(offset, code), "eof": False}
+
+
+def flush_file(context: Context, handle: int) -> dict[str, object]:
+    """Nothing waits to be flushed; the handle must exist."""
+    _file(context, handle)
+    return {}
+
+
+def _read(file: OpenFile, count: int) -> dict[str, object]:
+    """Piece by piece, so that the file's bytes and their base64 are never both whole in memory."""
+    texts: list[str] = []
+    had, eof, full = 0, False, True
+    while full and (had < count or not texts):
+        asked = min(count - had, PIECE)
+        try:
+            data, eof = file.read(asked)
+        except BlockingIOError:
+            if not texts:
+                raise
+            break
+        texts.append(base64_text.encode(data))
+        had += len(data)
+        full = len(data) == asked
+    return {"count": had, "buf-b64": texts[0] if len(texts) == 1 else "".join(texts), "eof": eof}
+
+
+def _files(context: Context) -> OpenFiles:
+    settings = context.settings
+    return context.jobs.get(
+        OpenFiles,
+        lambda: OpenFiles(
+            context.root,
+            settings.get("statedir", "/run/guestwire"),
+            int(settings.get("max-open-files", open_files.LIMIT)),
+        ),
+    )
+
+
+def _file(context: Context, handle: int) -> OpenFile:
+    return _files(context).get(handle)
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Turn an OSError into the text that hosts know."""
+    try:
+        yield
+    except OSError as error:
+        raise CommandError(f"{what}: {error.strerror}") from error
+    except ValueError as error:  # a NUL in a path, or half a surrogate pair
+        raise InvalidArgument(f"{what}: {error}") from error
