@@ -94,13 +94,13 @@ def test_a_user_name_that_chpasswd_would_misread_is_refused(recorded, name):
     assert calls == []
 
 
-@pytest.mark.parametrize("text", ["a!", "a-b_", "\u00e4", "a b", "\ud800"])
+@pytest.mark.parametrize("text", ["a!", "a-b_", "\u00e4", "a b", "====", "\ud800"])
 def test_what_is_not_base64_is_refused(recorded, text):
     with pytest.raises(InvalidArgument, match=r"^Base64 data contains invalid characters$"):
         accounts.set_password(recorded[0], "ann", text, False)
 
 
-@pytest.mark.parametrize("text", ["Z2VoZWl", "Z2VoZ", "=", "===="])
+@pytest.mark.parametrize("text", ["Z2VoZWl", "Z2VoZ", "="])
 def test_a_password_cut_short_is_refused_and_not_shown(recorded, text):
     context, calls = recorded
     with pytest.raises(InvalidArgument) as caught:

@@ -186,9 +186,9 @@ print(json.dumps([hostname.qga_name(context), socket.gethostname(), hostname.get
 """
 
 
-def live(tmp_path, name, before="true"):
+def live(tmp_path, name, within=""):
     """Set a name on a live root whose /etc and kernel name are not this machine's."""
-    script = f'mount --bind "$1" /etc && {before} && exec "$2" -c "$3" "$4"'
+    script = f'mount --bind "$1" /etc && exec {within} "$2" -c "$3" "$4"'
     own = ["unshare", "--mount", "--uts", "sh", "-c", script, "sh"]
     if os.geteuid() != 0 or run(["unshare", "--mount", "--uts", "true"]).code != 0:
         pytest.skip("needs root and namespaces")
@@ -207,9 +207,7 @@ def test_on_a_live_guest_the_kernel_has_the_name_at_once(guest, tmp_path):
 def test_a_kernel_that_refuses_leaves_the_files_as_they_were(guest, tmp_path):
     etc = guest(DEBIAN, HOSTS)
     # A user namespace of its own below the UTS namespace: root there, but not over this name.
-    done = live(
-        tmp_path, "web", 'set -- "$@" && exec unshare --user --map-root-user "$2" -c "$3" "$4"'
-    )
+    done = live(tmp_path, "web", "unshare --user --map-root-user")
     assert "cannot set the kernel's host name" in done.stderr
     assert (etc / "hostname").read_text() == "old\n"
     assert (etc / "hosts").read_text() == HOSTS

@@ -10,7 +10,7 @@ from ..errors import InvalidArgument
 from ..system import accounts
 
 # Proxmox wraps it at 76 columns and ends it with a newline; neither is part of the password.
-BASE64 = re.compile(r"[A-Za-z0-9+/\r\n]*[=\r\n]*")
+BASE64 = re.compile(r"[A-Za-z0-9+/\r\n]*(?:=[\r\n]*){0,2}")
 
 
 def set_password(
