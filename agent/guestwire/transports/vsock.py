@@ -26,7 +26,7 @@ def connect(root: Root, address: str) -> ListenTransport:
     try:
         where = socket.VMADDR_CID_ANY if cid in ("", "-1", ANY_PEER) else int(cid)
         listener = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        listener.bind((where, int(port)))
+        listener.bind((where, _port(port)))
         listener.listen(8)
     except (ValueError, OverflowError) as error:
         raise TransportError(f"vsock:{address}: expected PORT or CID:PORT") from error
@@ -35,6 +35,13 @@ def connect(root: Root, address: str) -> ListenTransport:
     return ListenTransport(
         listener, f"vsock:{address}", welcome=_anybody if cid == ANY_PEER else _is_host
     )
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 1 << 32:  # Python would cut it to 32 bits, and listen somewhere else
+        raise ValueError(text)
+    return number
 
 
 def _is_host(peer: object) -> bool:
