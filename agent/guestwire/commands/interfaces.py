@@ -41,7 +41,7 @@ def _entries(link: Link) -> list[dict[str, object]]:
         entry["ip-addresses"] = own
         if link.statistics is not None:
             entry["statistics"] = _statistics(link.statistics)
-    aliases = [
+    aliases: list[dict[str, object]] = [
         {"name": label, "hardware-address": _mac(link), "ip-addresses": addresses}
         for label, addresses in named.items()
     ]
