@@ -1,0 +1,322 @@
+"""Freezing the guest's file systems for a snapshot, and thawing them whatever happens.
+
+One freeze is under way at a time. It ends when a host thaws, when it fails, or at its deadline,
+by a thread that is started before the first file system is frozen. That thread calls ioctl on
+descriptors that are open already, so it needs no disk. Its memory is not locked: what the kernel
+has taken away is read back, and a freeze stops nothing but writing.
+
+A thaw never waits for a freeze that hangs in one file system: it thaws the others, which may be
+what that one waits for, and the hanging thread thaws its own as soon as it can.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Callable, NamedTuple, Optional
+
+from ..errors import CommandError
+from . import freeze_marker, hooks, linux
+from .freeze_marker import Marker
+from .freeze_plan import FAILED, FREEZING, FROZEN, SKIPPED, WAITING, Volume, plan
+from .freeze_settings import Settings, read_settings
+from .freeze_state import Freeze
+from .root import Root
+from .run import Run
+from .thaw import Kernel, presumably_frozen, thaw, thaw_all_but
+
+log = logging.getLogger(__name__)
+
+NOT_NOW = (errno.EOPNOTSUPP, errno.EBUSY)  # cannot be frozen; somebody else has frozen it
+TICK = 1.0  # seconds: a wait in Python does not count the time that the guest is suspended
+
+
+class Thawed(NamedTuple):
+    """How many file systems were thawed, and how their hooks ended."""
+
+    count: int
+    outcomes: Sequence[hooks.Outcome]
+
+
+class Freezer:
+    """The one that freezes this guest.
+
+    `frozen` is true from before the first file system is frozen until all are thawed; it is a
+    plain attribute, since it is asked for on each request. `on_change` is called with it at both
+    moments. `settings` may be replaced at any time; a freeze keeps those it began with.
+    """
+
+    def __init__(
+        self, root: Root, run: Run, settings: Mapping[str, str], kernel: Kernel = linux
+    ) -> None:
+        self.settings = settings
+        self.frozen = False
+        self.on_change: Callable[[bool], None] = lambda frozen: None
+        self._root = root
+        self._run = run
+        self._kernel = kernel
+        self._lock = threading.Lock()
+        self._current: Optional[Freeze] = None
+        self._last: dict[str, object] = {}
+
+    def freeze(
+        self,
+        by: str,
+        wanted: Optional[Collection[str]] = None,
+        timeout: Optional[int] = None,
+        best_effort: bool = False,
+    ) -> Freeze:
+        """Freeze all file systems, or those mounted at `wanted`; thaw after `timeout` seconds.
+
+        When one fails all are thawed again, unless `best_effort` lets the others stay frozen.
+        """
+        settings = read_settings(self.settings)
+        freeze = Freeze(by, settings.deadline(timeout), settings)
+        self._take_turn(freeze)
+        try:
+            self._call_freeze_hooks(freeze)
+            freeze.deadline = settings.deadline(timeout)  # hooks have limits of their own
+            self._open(freeze, wanted, best_effort)
+            self._freeze_volumes(freeze, best_effort)
+            if not freeze.with_result(FROZEN):
+                self._end(freeze, "nothing", within=True)
+        except BaseException:
+            self._end(freeze, "error", within=True)
+            raise
+        finally:
+            freeze.busy = False
+            self._leave(freeze)
+        return freeze
+
+    def thaw(self) -> Thawed:
+        """Thaw everything, also what somebody else has frozen, as qemu-ga does.
+
+        Nothing frozen is no error. Hooks are called when they are owed it, or when
+        something was thawed.
+        """
+        freeze = self._current
+        count = self._end(freeze, "thaw") if freeze is not None else 0
+        hanging = freeze.with_result(FREEZING) if freeze is not None else []
+        strangers = thaw_all_but(self._root, self._kernel, {v.mountpoint for v in hanging})
+        if freeze is not None:
+            outcomes = [outcome for outcome in freeze.outcomes if outcome.phase == "thaw"]
+        elif strangers:
+            settings = read_settings(self.settings)
+            outcomes = list(self._call_thaw_hooks(self._configured(settings), settings))
+        else:
+            outcomes = []
+        return Thawed(count + strangers, outcomes)
+
+    def extend(self, timeout: Optional[int]) -> Optional[float]:
+        """Let the freeze last `timeout` seconds from now; the seconds left, None for ever."""
+        freeze = self._current
+        if freeze is None or freeze.ended or not self.frozen:
+            raise CommandError("nothing is frozen")
+        freeze.deadline = freeze.settings.deadline(timeout)
+        if self._marker_is_free(freeze):
+            self._mark(freeze, freeze_marker.FROZEN, freeze.hooks)
+        return freeze.left()
+
+    def status(self) -> dict[str, object]:
+        """Waits for nothing, so that it also tells what a freeze hangs in."""
+        freeze = self._current
+        found: dict[str, object] = {"status": "frozen" if self.frozen else "thawed"}
+        if freeze is not None:
+            found.update(freeze.report())
+            if self.frozen and freeze.deadline is not None:
+                found["left"] = round(freeze.left() or 0.0, 3)
+        if self._last:
+            found["last"] = self._last
+        return found
+
+    def resume(self) -> None:
+        """Take over from an agent that was killed: what it has frozen is ours to thaw.
+
+        A freeze that no host was told of is undone at once, as is one past its deadline.
+        """
+        settings = read_settings(self.settings)
+        marker = freeze_marker.read(self._root, settings.statedir, settings.timeout)
+        if marker is None:
+            return
+        if marker.boot != freeze_marker.boot_id(self._root):
+            freeze_marker.remove(self._root, settings.statedir)
+            return
+        self._set_frozen(True)
+        freeze = Freeze(marker.by, marker.deadline, settings)
+        freeze.hooks = list(marker.hooks)
+        freeze.volumes = list(presumably_frozen(self._root))
+        freeze.begin_volumes()
+        freeze.busy = False
+        self._take_turn(freeze)
+        if marker.phase == freeze_marker.FROZEN:
+            self._watch(freeze)
+        else:
+            freeze.deadline = freeze_marker.now()
+            self._watch(freeze, "restart")
+
+    # A freeze, step by step
+
+    def _take_turn(self, freeze: Freeze) -> None:
+        with self._lock:
+            if self._current is not None:
+                raise CommandError("another freeze is under way; fs.status tells more")
+            self._current = freeze
+
+    def _call_freeze_hooks(self, freeze: Freeze) -> None:
+        planned = self._configured(freeze.settings)
+        if planned:
+            self._mark(freeze, freeze_marker.PREPARING, planned)
+        for hook in planned:
+            freeze.begin_hook(hook)
+            outcome = hooks.call(self._root, self._run, hook, "freeze", freeze.settings.hook_limit)
+            freeze.outcomes.append(outcome)
+            if outcome.failed:
+                said = outcome.output or f"{hook}: exit code {outcome.code}"
+                raise CommandError(f"child process has failed to execute fsfreeze hook: {said}")
+
+    def _open(self, freeze: Freeze, wanted: Optional[Collection[str]], best_effort: bool) -> None:
+        freeze.volumes = plan(self._root, wanted, freeze.settings.exclude)
+        for volume in freeze.with_result(WAITING):
+            try:
+                volume.open(self._root)
+            except OSError as error:
+                self._failed(freeze, volume, "open", error, best_effort)
+
+    def _freeze_volumes(self, freeze: Freeze, best_effort: bool) -> None:
+        freeze.begin_volumes()
+        volumes = freeze.with_result(WAITING)
+        if not volumes:
+            return
+        log.info("freezing %d file systems for %s", len(volumes), freeze.by)
+        self._mark(freeze, freeze_marker.FROZEN, freeze.hooks)
+        self._set_frozen(True)
+        self._watch(freeze)
+        for volume in volumes:
+            self._freeze_volume(freeze, volume, best_effort)
+
+    def _freeze_volume(self, freeze: Freeze, volume: Volume, best_effort: bool) -> None:
+        freeze.begin_volume(volume)
+        try:
+            self._kernel.freeze(volume.fd)
+        except OSError as error:
+            if error.errno in NOT_NOW:
+                freeze.end_volume(volume, SKIPPED, _text(error))
+            else:
+                self._failed(freeze, volume, "freeze", error, best_effort)
+            return
+        if not freeze.end_volume(volume, FROZEN):
+            thaw(self._kernel, volume)
+            volume.end(FAILED, "the freeze had ended before this was frozen")
+            freeze.check_not_ended()
+
+    def _failed(
+        self, freeze: Freeze, volume: Volume, what: str, error: OSError, best_effort: bool
+    ) -> None:
+        text = f"failed to {what} {volume.mountpoint}: {_text(error)}"
+        freeze.end_volume(volume, FAILED, text)
+        if not best_effort:
+            raise CommandError(text) from error
+
+    def _watch(self, freeze: Freeze, why: str = "deadline") -> None:
+        threading.Thread(
+            target=self._await_deadline, args=(freeze, why), name="thaw", daemon=True
+        ).start()
+
+    def _await_deadline(self, freeze: Freeze, why: str) -> None:
+        left = freeze.left()
+        while not freeze.bell.wait(TICK if left is None else min(TICK, left)):
+            if freeze.overdue():
+                self._end(freeze, why)
+                return
+            left = freeze.left()
+
+    # Its end
+
+    def _end(self, freeze: Freeze, why: str, *, within: bool = False) -> int:
+        """How many file systems the caller has thawed: 0 when another thread did it."""
+        if freeze.claim_end(why, within=within):
+            self._undo(freeze)
+            return freeze.thawed
+        if not within:
+            freeze.done.wait()
+        return 0
+
+    def _undo(self, freeze: Freeze) -> None:
+        try:
+            frozen = freeze.with_result(FROZEN)
+            freeze.thawed = sum(thaw(self._kernel, volume) for volume in reversed(frozen))
+            after = round(freeze.seconds(), 3)
+            self._set_frozen(False)
+            self._mark_thawed(freeze)
+            freeze.outcomes.extend(self._call_thaw_hooks(freeze.hooks, freeze.settings))
+            log.log(
+                logging.INFO if freeze.ended in ("thaw", "nothing") else logging.WARNING,
+                "thawed %d file systems after %.1f seconds (%s)",
+                freeze.thawed,
+                after,
+                freeze.ended,
+            )
+            outcome = {"ended": freeze.ended, "after": after, "thawed": freeze.thawed}
+            self._last = {**outcome, **freeze.report()}
+        finally:
+            freeze.done.set()
+            self._leave(freeze)
+
+    def _leave(self, freeze: Freeze) -> None:
+        """Tidy up after the last thread that had to do with this freeze."""
+        with self._lock:
+            if not freeze.done.is_set() or freeze.busy or freeze.left_behind:
+                return
+            freeze.left_behind = True
+        self._set_frozen(False)
+        freeze.close()
+        try:
+            freeze_marker.remove(self._root, freeze.settings.statedir)
+        except OSError as error:
+            log.error("the marker of the freeze is still there: %s", error)
+        with self._lock:
+            self._current = None
+
+    def _configured(self, settings: Settings) -> list[str]:
+        return hooks.configured(self._root, settings.hook, settings.hook_directory)
+
+    def _call_thaw_hooks(self, names: Sequence[str], settings: Settings) -> Iterator[hooks.Outcome]:
+        for hook in reversed(names):
+            outcome = hooks.call(self._root, self._run, hook, "thaw", settings.hook_limit)
+            if outcome.failed:
+                log.warning("%s thaw failed: %s", hook, outcome.output)
+            yield outcome
+
+    def _set_frozen(self, frozen: bool) -> None:
+        if self.frozen != frozen:
+            self.frozen = frozen
+            self.on_change(frozen)
+
+    def _mark(self, freeze: Freeze, phase: str, hooks: Sequence[str]) -> None:
+        """A freeze that the next agent would not know of must not begin."""
+        marker = Marker(phase, freeze.deadline, freeze.by, tuple(hooks))
+        try:
+            freeze_marker.write(self._root, freeze.settings.statedir, marker)
+        except OSError as error:
+            where = freeze.settings.statedir
+            raise CommandError(f"cannot note the freeze in {where}: {_text(error)}") from error
+
+    def _mark_thawed(self, freeze: Freeze) -> None:
+        """From here on only hooks are left to do, should we be killed."""
+        if freeze.with_result(FREEZING) and not self._marker_is_free(freeze):
+            return
+        try:
+            self._mark(freeze, freeze_marker.THAWED, freeze.hooks)
+        except CommandError as error:
+            log.warning("%s", error)
+
+    def _marker_is_free(self, freeze: Freeze) -> bool:
+        """Whether the marker is where nothing is ever frozen."""
+        return freeze_marker.lies_in_memory(self._root, freeze.settings.statedir)
+
+
+def _text(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)
