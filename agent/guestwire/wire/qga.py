@@ -1,0 +1,167 @@
+"""QEMU guest agent dialect: JSON objects, one a line. No I/O happens here.
+
+An object is acted upon when its outermost brace closes; hosts may, but need not, end it with a
+newline. See `json_reader` for what is taken as JSON, and for 0xFF.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Optional
+
+from ..errors import PeerError
+from .events import ABSENT, Answer, Reply, Request
+from .json_reader import NOTHING, JsonReader
+from .json_writer import write_line
+
+CLASSES = {"unknown-command": "CommandNotFound", "not-permitted": "CommandNotFound"}
+OTHER_CLASS = "GenericError"
+HASTY = 1 << 16  # longer lines are left to the reader, which needs less memory for them
+
+
+class BadRequest(PeerError):
+    """The bytes are JSON, but no request; the answer carries the `id` they hold."""
+
+    def __init__(self, text: str, body: Mapping[str, object]) -> None:
+        super().__init__(text)
+        self.id = body.get("id", ABSENT)
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("duplicate key")
+    return made
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant).raw_decode
+
+
+class QgaDialect:
+    """`receive` bytes, take `next_request`s, and `send` turns answers into bytes.
+
+    The limits hold for each request: bytes and number of its tokens, and nesting.
+
+    0xFF goes before the reply of guest-sync-delimited and nowhere else. (qemu-ga keeps a flag
+    instead, and puts it before whatever it sends next; that is the same as long as commands run
+    one by one, and survives neither a second thread nor a client that left.)
+    """
+
+    def __init__(
+        self, token_bytes: int = 64 << 20, tokens: int = 2 << 20, nesting: int = 1024
+    ) -> None:
+        self._reader = JsonReader(token_bytes, tokens, nesting)
+        self._nesting = nesting
+        self._hasty = min(HASTY, token_bytes, tokens)
+        self._fresh = b""  # received while the reader was idle, and not looked at yet
+        self._at = 0
+
+    def receive(self, data: bytes) -> None:
+        if self._fresh:
+            self._give_up_haste()
+        if self._reader.idle:
+            self._fresh = data
+        else:
+            self._reader.feed(data)
+
+    def next_request(self) -> Optional[Request]:
+        """The next whole request, or None until more bytes are received.
+
+        Raises PeerError for what is none; `refuse` makes the answer, and the next call goes on
+        behind it.
+        """
+        if self._fresh:
+            body = self._glance()
+            if body is not NOTHING:
+                return _request(body)
+            self._give_up_haste()
+        value = self._reader.next_value()
+        if value is NOTHING:
+            return None
+        self._fresh = self._reader.unread(HASTY)
+        return _request(value)
+
+    def refuse(self, error: PeerError) -> bytes:
+        """The answer to what `next_request` raised."""
+        number = error.id if isinstance(error, BadRequest) else ABSENT
+        return write_line(b"", "error", _failure(OTHER_CLASS, error), number)
+
+    def send(self, answer: Answer) -> bytes:
+        """One line, or nothing for a silent reply."""
+        request = answer.request
+        number = ABSENT if request is None else request.id
+        if not isinstance(answer, Reply):
+            kind = CLASSES.get(answer.error.code, OTHER_CLASS)
+            return write_line(b"", "error", _failure(kind, answer.error), number)
+        if answer.silent:
+            return b""
+        start = b"\xff" if answer.request.command == "guest-sync-delimited" else b""
+        try:
+            return write_line(start, "return", answer.value, number)
+        except (TypeError, ValueError) as error:
+            return write_line(b"", "error", _failure(OTHER_CLASS, error), number)
+
+    def reset(self) -> None:
+        """The host left: nothing of what it sent half can be part of what the next one sends."""
+        self._fresh = b""
+        self._at = 0
+        self._reader.reset()
+
+    def _give_up_haste(self) -> None:
+        self._reader.feed(self._fresh[self._at :])
+        self._fresh = b""
+        self._at = 0
+
+    def _glance(self) -> object:
+        """The object at the front, if json's C code finds one there that leaves no doubt.
+
+        It takes less than the reader does: no single quotes, no lone surrogates. What it takes
+        beyond that (NaN, duplicate keys, any nesting) is kept out here.
+        """
+        fresh, start = self._fresh, self._at
+        end = fresh.find(b"\n", start) + 1 or len(fresh)
+        line = fresh[start:end]
+        if len(line) > self._hasty or b"\\u" in line:
+            return NOTHING
+        if len(line) > self._nesting < line.count(b"[") + line.count(b"{"):
+            return NOTHING
+        try:
+            text = line.decode()
+            body, stop = _decode(text)
+        except (ValueError, RecursionError):
+            return NOTHING
+        if type(body) is not dict:
+            return NOTHING
+        if text[stop:] not in ("\n", "", "\r\n"):
+            end = start + len(text[:stop].encode())
+        if end == len(fresh):
+            self._fresh = b""
+            end = 0
+        self._at = end
+        return body
+
+
+def _request(body: object) -> Request:
+    if not isinstance(body, dict):
+        raise PeerError("QMP input must be a JSON object")
+    for name, member in body.items():
+        if name == "execute":
+            if type(member) is not str:
+                raise BadRequest("QMP input member 'execute' must be a string", body)
+        elif name == "arguments":
+            if type(member) is not dict:
+                raise BadRequest("QMP input member 'arguments' must be an object", body)
+        elif name != "id":
+            raise BadRequest(f"QMP input member '{name}' is unexpected", body)
+    if "execute" not in body:
+        raise BadRequest("QMP input lacks member 'execute'", body)
+    return Request(body["execute"], body.get("arguments", {}), body.get("id", ABSENT))
+
+
+def _failure(kind: str, error: Exception) -> dict[str, object]:
+    return {"class": kind, "desc": str(error)}
