@@ -1,19 +1,19 @@
-"""Processes: the only place that starts one."""
+"""Running a program to its end."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Optional, Protocol
+from typing import NamedTuple, Optional, Protocol
 
 from ..errors import CommandError, DeadlinePassed, Unsupported
-
-if TYPE_CHECKING:
-    import subprocess
+from .spawn import PATH, Spawned, close_all, open_pidfd, read_now, reap, spawn, write_now
 
 OUTPUT_LIMIT = 1 << 20
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C"}
+GLANCE = 0.02  # seconds between looks at a child where the kernel has no pidfd
+DEATH = 1.0  # seconds that a killed program may take to vanish
 
 
 class Completed(NamedTuple):
@@ -65,113 +65,102 @@ def run(
 
     Raises Unsupported when there is no such program, DeadlinePassed when it was killed.
     """
-    child = spawn(argv, env={"PATH": PATH, "LC_ALL": "C"} if env is None else env)
     try:
-        out, err = _converse(child, input, deadline)
-    except BaseException:
-        _kill_group(child)
-        raise
-    finally:
-        for pipe in (child.stdin, child.stdout, child.stderr):
-            if pipe is not None:
-                pipe.close()
-    return Completed(tuple(argv), child.wait(), out, err)
-
-
-def spawn(argv: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a program with pipes on stdin, stdout and stderr, unbuffered."""
-    import subprocess  # 10 ms that a guest which runs nothing need not pay
-
-    try:
-        return subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=env,
-            cwd="/",
-            start_new_session=True,
-            bufsize=0,
-        )
+        child = spawn(argv, ENVIRONMENT if env is None else env, session=True)
     except FileNotFoundError as error:
         raise Unsupported(f"{argv[0]} is not installed in this guest") from error
     except OSError as error:
         raise CommandError(f"cannot run {argv[0]}: {error.strerror}") from error
-
-
-def _converse(
-    child: subprocess.Popen[bytes], data: bytes, deadline: Optional[float]
-) -> tuple[bytes, bytes]:
-    """Feed and drain a child until it ends. A pidfd says when: a pipe may outlive it."""
-    import select
-
-    assert child.stdin and child.stdout and child.stderr  # spawn gives all three
-    pidfd = os.pidfd_open(child.pid)
-    poll = select.poll()
-    outputs = {child.stdout.fileno(): bytearray(), child.stderr.fileno(): bytearray()}
-    stdin = child.stdin.fileno()
-    rest = memoryview(data)
+    talk = _Talk(child, input)
     try:
-        for fd in (*outputs, stdin):
-            os.set_blocking(fd, False)
-        for fd in (pidfd, *outputs):
-            poll.register(fd, select.POLLIN)
-        if rest:
-            poll.register(stdin, select.POLLOUT)
-        else:
-            child.stdin.close()
-        ended = False
-        while not ended:
-            ready = poll.poll(_milliseconds_until(deadline))
-            if not ready:
-                raise DeadlinePassed(f"{child.args[0]} did not end in time and was killed")  # type: ignore[index]
-            for fd, _ in ready:
-                if fd == pidfd:
-                    ended = True
-                elif fd == stdin:
-                    rest = _feed(fd, rest)
-                    if not rest:
-                        poll.unregister(stdin)
-                        child.stdin.close()
-                elif not _drain(fd, outputs[fd]):
-                    poll.unregister(fd)
-        for fd, kept in outputs.items():
-            while _drain(fd, kept) and len(kept) < OUTPUT_LIMIT:
-                pass
+        code = talk.until_end(deadline)
+        out, err = (bytes(kept) for kept in talk.outputs.values())
+    except TimeoutError:
+        _kill_group(child.pid)
+        raise DeadlinePassed(f"{argv[0]} did not end in time and was killed") from None
+    except BaseException:
+        _kill_group(child.pid)
+        raise
     finally:
-        os.close(pidfd)
-    out, err = outputs.values()
-    return bytes(out), bytes(err)
+        talk.close()
+    return Completed(tuple(argv), code, out, err)
 
 
-def _feed(fd: int, rest: memoryview) -> memoryview:
-    try:
-        return rest[os.write(fd, rest) :]
-    except BlockingIOError:
-        return rest
-    except BrokenPipeError:
-        return rest[:0]  # it does not want the rest; its exit code will tell
+class _Talk:
+    """Feeds and drains a child until it ends; a pidfd says when, as a pipe may outlive it."""
+
+    def __init__(self, child: Spawned, data: bytes) -> None:
+        import select
+
+        self.outputs = {fd: bytearray() for fd in child.outputs}
+        self._pid = child.pid
+        self._pidfd = open_pidfd(child.pid)
+        self._stdin = child.stdin
+        self._rest = memoryview(data)
+        self._open = set(self.outputs)
+        self._poll = select.poll()
+        for fd in (self._pidfd, *self.outputs):
+            if fd is not None:
+                self._poll.register(fd, select.POLLIN)
+        if self._stdin is not None:
+            self._poll.register(self._stdin, select.POLLOUT)
+            self._feed(self._stdin)
+
+    def until_end(self, deadline: Optional[float]) -> int:
+        """The exit code; TimeoutError at the deadline."""
+        while (code := reap(self._pid)) is None:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise TimeoutError
+            if self._pidfd is None:
+                left = GLANCE if left is None else min(left, GLANCE)
+            for fd, _ in self._poll.poll(None if left is None else left * 1000):
+                if fd == self._stdin:
+                    self._feed(fd)
+                elif fd in self._open:
+                    self._drain(fd)
+        for fd in tuple(self._open):  # what it said last; a daemon's chatter ends at the limit
+            while len(self.outputs[fd]) < OUTPUT_LIMIT and self._drain(fd):
+                pass
+        return code
+
+    def close(self) -> None:
+        close_all((self._pidfd, self._stdin, *self.outputs))
+
+    def _feed(self, fd: int) -> None:
+        self._rest = write_now(fd, self._rest)
+        if not self._rest:
+            self._poll.unregister(fd)
+            os.close(fd)
+            self._stdin = None
+
+    def _drain(self, fd: int) -> bool:
+        data = read_now(fd)
+        if data == b"":
+            self._poll.unregister(fd)
+            self._open.discard(fd)
+        kept = self.outputs[fd]
+        kept += (data or b"")[: OUTPUT_LIMIT - len(kept)]
+        return bool(data)
 
 
-def _drain(fd: int, kept: bytearray) -> bool:
-    """Read once; False when there is no more to come, or none now."""
-    try:
-        data = os.read(fd, 65536)
-    except BlockingIOError:
-        return False
-    kept += data[: OUTPUT_LIMIT - len(kept)]
-    return bool(data)
-
-
-def _milliseconds_until(deadline: Optional[float]) -> Optional[float]:
-    return None if deadline is None else max(0.0, (deadline - time.monotonic()) * 1000)
-
-
-def _kill_group(child: subprocess.Popen[bytes]) -> None:
+def _kill_group(pid: int) -> None:
     import signal
 
     try:
-        os.killpg(child.pid, signal.SIGKILL)
+        os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
-    child.wait()
+    end = time.monotonic() + DEATH
+    while reap(pid) is None:
+        if time.monotonic() > end:
+            _reap_later(pid)
+            return
+        time.sleep(0.005)
+
+
+def _reap_later(pid: int) -> None:
+    """Leave a program that hangs in the kernel (a dead disk) to a thread that waits for it."""
+    import threading
+
+    threading.Thread(target=os.waitpid, args=(pid, 0), name=f"reap {pid}", daemon=True).start()
