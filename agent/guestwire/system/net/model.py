@@ -10,7 +10,7 @@ from typing import NamedTuple, Optional
 
 ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 MAIN_TABLE = 254
-NEEDS_GATEWAY = ("unicast",)
+NO_DEVICE = ("blackhole", "prohibit", "throw", "unreachable")  # types of route that go nowhere
 
 
 class Address(NamedTuple):
@@ -123,7 +123,7 @@ class Network(NamedTuple):
 
 
 class File(NamedTuple):
-    """A file that a back end wants; what it replaces keeps its owner."""
+    """A file that a back end wants. Mode None: as the file that it replaces, or 0644."""
 
     text: str
-    mode: int = 0o644
+    mode: Optional[int] = 0o644

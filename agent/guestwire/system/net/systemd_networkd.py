@@ -60,11 +60,16 @@ def clear(root: Root, network: Network) -> dict[str, Optional[File]]:
     return {}
 
 
-def release(run: Run, names: Sequence[str], deadline: float) -> None:
+def running(root: Root, names: Sequence[str]) -> list[str]:
+    """All: a link that no file matches is taken down by activating just the same."""
+    return list(names)
+
+
+def release(root: Root, run: Run, names: Sequence[str], deadline: float) -> None:
     """networkd itself takes down what its files no longer ask for."""
 
 
-def activate(run: Run, names: Sequence[str], deadline: float) -> None:
+def activate(root: Root, run: Run, names: Sequence[str], deadline: float) -> None:
     run(["networkctl", "reload"], deadline=deadline).check()
     if names:  # a changed file does not reach a link that networkd 247 has configured already
         run(["networkctl", "reconfigure", *names], deadline=deadline).check()
@@ -73,9 +78,14 @@ def activate(run: Run, names: Sequence[str], deadline: float) -> None:
 def verify(root: Root, ethernet: Ethernet) -> None:
     """Raise CommandError when another file than ours has the device."""
     for name in ethernet.names:
-        used = _state(root, name).get("NETWORK_FILE", "")
+        used = network_file(root, name)
         if used and used not in paths(ethernet):
             raise CommandError(f"{name} takes its configuration from {used}, which comes first")
+
+
+def network_file(root: Root, name: str) -> str:
+    """The file from which a link has been configured; "" for none."""
+    return _state(root, name).get("NETWORK_FILE", "")
 
 
 def _state(root: Root, name: str) -> dict[str, str]:

@@ -9,12 +9,22 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from . import values
-from .model import ANYWHERE, MAIN_TABLE, Address, Ethernet, Lease, Match, Network, Route, Rule
+from .model import (
+    ANYWHERE,
+    MAIN_TABLE,
+    NO_DEVICE,
+    Address,
+    Ethernet,
+    Lease,
+    Match,
+    Network,
+    Route,
+    Rule,
+)
 from .reading import Faults, Key, each, fields, keys, leaf, refused, several, show
 
 U32 = (1 << 32) - 1
 FORWARDED = ("unicast", "anycast", "broadcast", "local", "multicast", "nat", "xresolve")
-WITHOUT_GATEWAY = ("blackhole", "prohibit", "throw", "unreachable")
 
 
 def _later(names: str) -> dict[str, Key]:
@@ -43,7 +53,7 @@ ROUTE = {
         table=leaf(values.number(1, U32)),
         mtu=mtu,
         on_link=switch,
-        type=leaf(values.one_of(*FORWARDED, *WITHOUT_GATEWAY)),
+        type=leaf(values.one_of(*FORWARDED, *NO_DEVICE)),
         scope=leaf(values.one_of("global", "link", "host")),
     ),
     **_later("congestion-window advertised-receive-window advertised-mss"),
@@ -141,7 +151,7 @@ def _check_route(route: Route, path: str, faults: Faults) -> None:
     for name, text in (("via", route.via), ("from", route.source)):
         if text and values.family_of(text) != route.family:
             faults.wrong.append(f"{path}.{name}: {text} is of another family than {route.to}")
-    if route.type in WITHOUT_GATEWAY and route.via:
+    if route.type in NO_DEVICE and route.via:
         faults.wrong.append(f"{path}.via: a route of type {route.type} has no gateway")
     if route.type == "unicast" and not route.via and route.scope in ("", "global"):
         faults.wrong.append(f"{path}: needs a 'via', or the scope 'link'")
@@ -228,15 +238,14 @@ def _ethernet(name: str, value: object, path: str, faults: Faults) -> Optional[E
 
 
 def _check_twice(ethernet: Ethernet, path: str, faults: Faults) -> None:
-    """The kernel takes an address once, and an IPv4 route once for each table and metric."""
+    """The kernel takes an address once, and a route once for each table and metric.
+
+    For IPv6 it would join a second one to the first, as a route with two ways.
+    """
     addresses = [address.address for address in ethernet.addresses]
     for text in sorted({text for text in addresses if addresses.count(text) > 1}):
         faults.wrong.append(f"{path}.addresses: {text} is there twice")
-    routes = [
-        (route.to, route.table or MAIN_TABLE, route.metric or 0)
-        for route in ethernet.routes
-        if route.family == 4
-    ]
+    routes = [(route.to, route.table or MAIN_TABLE, route.metric or 0) for route in ethernet.routes]
     for to, table, cost in sorted({route for route in routes if routes.count(route) > 1}):
         faults.wrong.append(f"{path}.routes: two go to {to} in table {table} with metric {cost}")
 

@@ -1,0 +1,150 @@
+"""Bringing a network configuration into force, whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+import stat
+import time
+from collections.abc import Mapping
+from typing import NamedTuple, Optional
+
+from ...errors import CommandError
+from ..root import Root
+from ..run import Run
+from . import detect, nics, probe, resolver
+from .detect import Backend
+from .model import File, Network
+
+log = logging.getLogger(__name__)
+FOR_ROLLBACK = 20.0  # seconds that putting back may take past the deadline
+SHARE = 0.6  # of the time until the deadline, before the rest goes to putting back
+
+Files = Mapping[str, Optional[File]]
+
+
+class Applied(NamedTuple):
+    """`files` are those that changed, removed ones too; `applied`: it is in force by now."""
+
+    manager: str
+    files: list[str]
+    applied: bool
+    names: list[str]
+
+
+def apply(
+    root: Root, run: Run, network: Network, manager: Optional[str], deadline: float
+) -> Applied:
+    """Write and activate a network, and see that it works; else put everything back.
+
+    Below a Root that is not live it is only written. Raises Unsupported or InvalidArgument
+    before anything changes, and CommandError after all has been put back.
+    """
+    network = nics.bind(root, network)
+    names = [name for ethernet in network.ethernets for name in ethernet.names]
+    backend = detect.choose(root, network, manager)
+    changes = _changes(root, _plan(root, network, backend))
+    if not root.live:
+        _write(root, changes)
+        return Applied(backend.NAME, sorted(changes), False, names)
+    if changes or probe.lacking_now(root, network):
+        present = [name for name in names if nics.index(root, name)]
+        _bring_into_force(root, run, backend, network, changes, present, deadline)
+    return Applied(backend.NAME, sorted(changes), True, names)
+
+
+def _plan(root: Root, network: Network, backend: Backend) -> Files:
+    """Every file as it shall be; None for one that shall not be. Raises Unsupported."""
+    stale = {
+        path: None
+        for other in detect.backends()
+        if other.NAME != backend.NAME
+        for ethernet in network.ethernets
+        for path in other.paths(ethernet)
+    }
+    return {
+        **stale,
+        **backend.clear(root, network),
+        **backend.render(network),
+        **resolver.render(root, network, backend.NAME),
+    }
+
+
+def _changes(root: Root, plan: Files) -> Files:
+    """The files that are not so already."""
+    return {path: file for path, file in plan.items() if not _is_so(root, path, file)}
+
+
+def _is_so(root: Root, path: str, file: Optional[File]) -> bool:
+    there = _read(root, path)
+    if file is None or there is None:
+        return file is there
+    return file.text == there.text and file.mode in (None, there.mode)
+
+
+def _read(root: Root, path: str) -> Optional[File]:
+    if not root.exists(path):
+        return None
+    return File(root.read_text(path), stat.S_IMODE(root.stat(path).st_mode))
+
+
+def _write(root: Root, files: Files) -> None:
+    for path, file in files.items():
+        if file is None:
+            root.remove(path)
+        else:
+            root.make_directory(path.rpartition("/")[0])
+            root.write(path, file.text, mode=file.mode)
+        log.info("network: %s %s", "removed" if file is None else "wrote", path)
+
+
+def _bring_into_force(
+    root: Root,
+    run: Run,
+    backend: Backend,
+    network: Network,
+    changes: Files,
+    names: list[str],
+    deadline: float,
+) -> None:
+    before = {path: _read(root, path) for path in changes}
+    running = backend.running(root, names)
+    now = time.monotonic()
+    until = now + max(0.0, deadline - now) * SHARE
+    try:
+        backend.release(root, run, names, until)
+        _write(root, changes)
+        backend.activate(root, run, names, until)
+        probe.wait(root, network, until)
+        for ethernet in network.ethernets:
+            backend.verify(root, ethernet)
+    except (CommandError, OSError) as error:
+        text = f"the network was not changed: {error}"
+        problem = _put_back(root, run, backend, before, names, running, deadline)
+        log.warning("network: put back after: %s", error)
+        code = type(error) if isinstance(error, CommandError) else CommandError
+        raise code(
+            text + (f"; and putting it back failed: {problem}" if problem else "")
+        ) from error
+
+
+def _put_back(
+    root: Root,
+    run: Run,
+    backend: Backend,
+    before: Files,
+    names: list[str],
+    running: list[str],
+    deadline: float,
+) -> str:
+    """Undo what was begun; "" or what stood in the way. Files first of all: a boot reads them."""
+    until = max(deadline, time.monotonic() + FOR_ROLLBACK)
+    try:
+        backend.release(root, run, names, until)
+    except (CommandError, OSError) as error:
+        log.warning("network: %s", error)
+    try:
+        _write(root, before)
+        backend.activate(root, run, running, until)
+    except (CommandError, OSError) as error:
+        return str(error)
+    return ""
