@@ -32,6 +32,7 @@ def freeze_order(
     that lie on each other in a circle cannot be put right, but they do not stop us either.
     """
     stack = _Stack(systems, mounts, layers)
+    rank = {system.id: place for place, system in enumerate(systems)}
     seen: set[int] = set()
     thaw_order: list[Mount] = []
 
@@ -39,7 +40,7 @@ def freeze_order(
         if system.id in seen:
             return
         seen.add(system.id)
-        for holder in stack.holders(system):
+        for holder in sorted(stack.holders(system), key=lambda holder: rank[holder.id]):
             visit(holder)
         thaw_order.append(system)
 
