@@ -8,8 +8,8 @@ from typing import Annotated, Literal, Optional, Union
 
 from ..dispatch.command import Context
 from ..errors import CommandError, InvalidArgument
-from ..system import base64_text, processes
-from ..system.processes import Capture, Processes, Said
+from ..system import base64_text
+from ..system.processes import LIMITS, Capture, Limits, Processes, Said
 
 CaptureOutput = Annotated[
     Union[bool, Literal["none", "stdout", "stderr", "separated", "merged"]],
@@ -64,8 +64,8 @@ def status(context: Context, pid: int) -> dict[str, object]:
 
 
 def _processes(context: Context) -> Processes:
-    limit = int(context.settings.get("max-processes", processes.LIMIT))
-    return context.jobs.get(Processes, lambda: Processes(limit))
+    limit = int(context.settings.get("max-processes", LIMITS.processes))
+    return context.jobs.get(Processes, lambda: Processes(Limits(limit)))
 
 
 def _said(stream: str, said: Said) -> dict[str, object]:

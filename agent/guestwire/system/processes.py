@@ -16,15 +16,21 @@ from typing import Callable, NamedTuple, Optional
 from ..errors import CommandError
 from .spawn import Spawned, close_all, open_pidfd, read_now, reap, spawn, write_now
 
-OUTPUT_LIMIT = 16 << 20  # bytes kept of each stream
-LIMIT = 256  # programs at a time, with those that ended and were not asked for
-HELD_LIMIT = 128 << 20  # bytes of output that wait to be asked for
-KEPT = 3600.0  # seconds that an end is remembered when nobody asks
-LINGER = 0.25  # seconds to wait for the last words of what a program left behind
-LEFT_PIPES = 64  # of daemons that were left behind and may still write to us
 GLANCE = 0.02  # seconds between looks at a program where the kernel has no pidfd
+DAY = 86400.0
 READABLE = select.EPOLLIN
 WRITABLE = select.EPOLLOUT
+
+
+class Limits(NamedTuple):
+    """What all of it may cost. Ends that nobody asked for are forgotten, the oldest first."""
+
+    processes: int = 256  # at a time, with those that ended and were not asked for
+    output: int = 16 << 20  # bytes kept of each stream
+    held: int = 128 << 20  # bytes of output that wait to be asked for
+    kept: float = 3600.0  # seconds that an end is remembered
+    linger: float = 0.25  # seconds to wait for the last words of what a program left behind
+    left_pipes: int = 64  # of daemons that were left behind and may still write to us
 
 
 class Capture(NamedTuple):
@@ -35,18 +41,20 @@ class Capture(NamedTuple):
     merged: bool = False
 
 
+LIMITS = Limits()
 NOTHING = Capture()
 
 
 class Said:
     """What came out of one stream, up to a limit."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self.data = bytearray()
         self.truncated = False
 
     def add(self, data: bytes) -> None:
-        room = OUTPUT_LIMIT - len(self.data)
+        room = self._limit - len(self.data)
         self.data += data[:room]
         self.truncated = self.truncated or len(data) > room
 
@@ -62,28 +70,26 @@ class Ended(NamedTuple):
 class _Process:
     """One program, from its start until its end has been asked for or forgotten."""
 
-    def __init__(self, child: Spawned, pidfd: Optional[int], data: bytes) -> None:
+    def __init__(self, child: Spawned, pidfd: Optional[int], data: bytes, limit: int) -> None:
         self.pid = child.pid
         self.pidfd = pidfd
         self.stdin = child.stdin
         self.rest = memoryview(data)
-        self.stdout, self.stderr = Said(), Said()
+        self.stdout, self.stderr = Said(limit), Said(limit)
         self.outputs = {
             fd: said
             for fd, said in ((child.stdout, self.stdout), (child.stderr, self.stderr))
             if fd is not None
         }
         self.code: Optional[int] = None
-        self.until = (
-            0.0  # when `ended`: it is forgotten; when only `code` is known: no more waiting
-        )
-        self.ended = False
+        self.ended = False  # all of it is known: the code, and what it said
+        self.until = 0.0  # with a code: the end of the wait for words; when ended: of its memory
 
     @property
     def due(self) -> float:
         """Seconds until it must be looked at though nothing was heard of it."""
         if self.code is None:
-            return GLANCE if self.pidfd is None else KEPT
+            return GLANCE if self.pidfd is None else DAY
         return max(0.0, self.until - time.monotonic())
 
     @property
@@ -95,9 +101,9 @@ class Processes:
     """All of this agent's. `watch` gives the pidfd of a child, or None where there are none."""
 
     def __init__(
-        self, limit: int = LIMIT, watch: Callable[[int], Optional[int]] = open_pidfd
+        self, limits: Limits = LIMITS, watch: Callable[[int], Optional[int]] = open_pidfd
     ) -> None:
-        self._limit = limit
+        self._limits = limits
         self._watch = watch
         self._known: dict[int, _Process] = {}
         self._owners: dict[int, _Process] = {}
@@ -124,7 +130,7 @@ class Processes:
         with self._lock:
             self._make_room()
             child = spawn(argv, env, stdin=data is not None, **capture._asdict())
-            process = _Process(child, self._watch(child.pid), data or b"")
+            process = _Process(child, self._watch(child.pid), data or b"", self._limits.output)
             self._forget(child.pid)  # the kernel gave the number of one that nobody asked for
             self._known[child.pid] = process
             self._add(process.pidfd, READABLE, process)
@@ -203,7 +209,7 @@ class Processes:
         process.code = reap(process.pid)
         if process.code is None:
             return
-        process.until = time.monotonic() + LINGER
+        process.until = time.monotonic() + self._limits.linger
         if process.pidfd is not None:
             self._remove(process.pidfd)
             process.pidfd = None
@@ -213,7 +219,7 @@ class Processes:
     def _end(self, process: _Process) -> None:
         """What was left behind may go on writing: a closed pipe would kill it."""
         process.ended = True
-        process.until = time.monotonic() + KEPT
+        process.until = time.monotonic() + self._limits.kept
         if process.stdin is not None:
             self._remove(process.stdin)
             process.stdin = None
@@ -221,7 +227,7 @@ class Processes:
             del self._owners[fd]
             self._left[fd] = None
         process.outputs = {}
-        while len(self._left) > LEFT_PIPES:
+        while len(self._left) > self._limits.left_pipes:
             self._remove(next(iter(self._left)))
         self._shrink(process)
 
@@ -235,17 +241,17 @@ class Processes:
         return min((process.due for process in self._known.values()), default=None)
 
     def _make_room(self) -> None:
-        if len(self._known) >= self._limit:
+        if len(self._known) >= self._limits.processes:
             ended = self._ended()
             if not ended:
-                raise CommandError(f"{self._limit} programs are running, which is the limit")
+                raise CommandError(f"{len(self._known)} programs are running, which is the limit")
             self._forget(ended[0].pid)
 
     def _shrink(self, newest: _Process) -> None:
         ended = self._ended()
         held = sum(process.held for process in ended)
         for process in ended:
-            if held > HELD_LIMIT and process is not newest:
+            if held > self._limits.held and process is not newest:
                 self._forget(process.pid)
                 held -= process.held
 
