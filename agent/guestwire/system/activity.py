@@ -38,11 +38,13 @@ def disks(root: Root) -> Iterator[DiskActivity]:
 
 def cpus(root: Root) -> Iterator[CpuActivity]:
     """The processors that are online; not the line that sums them up. Raises OSError."""
-    tick = 1000 // os.sysconf("SC_CLK_TCK")
+    hertz = os.sysconf("SC_CLK_TCK")
     for line in root.read_text("/proc/stat").split("\n"):
         fields = line.split()
         if fields and fields[0].startswith("cpu") and fields[0] != "cpu":
-            yield CpuActivity(int(fields[0][3:]), [int(field) * tick for field in fields[1:]])
+            yield CpuActivity(
+                int(fields[0][3:]), [int(field) * 1000 // hertz for field in fields[1:]]
+            )
 
 
 def load(root: Root) -> tuple[float, float, float]:
