@@ -12,12 +12,13 @@ from typing import Optional
 
 from ..errors import PeerError
 from .events import ABSENT, Answer, Reply, Request
-from .json_reader import NOTHING, JsonReader
+from .json_reader import NOTHING, RESET, JsonReader
 from .json_writer import write_line
 
 CLASSES = {"unknown-command": "CommandNotFound", "not-permitted": "CommandNotFound"}
 OTHER_CLASS = "GenericError"
 HASTY = 1 << 16  # longer lines are left to the reader, which needs less memory for them
+UNENDED = 1 << 12  # the same where no newline follows, since then each look is at all that is left
 
 
 class BadRequest(PeerError):
@@ -65,7 +66,7 @@ class QgaDialect:
         if self._fresh:
             self._give_up_haste()
         if self._reader.idle:
-            self._fresh = data
+            self._fresh = data.lstrip(RESET)
         else:
             self._reader.feed(data)
 
@@ -100,7 +101,7 @@ class QgaDialect:
             return write_line(b"", "error", _failure(kind, answer.error), number)
         if answer.silent:
             return b""
-        start = b"\xff" if answer.request.command == "guest-sync-delimited" else b""
+        start = RESET if answer.request.command == "guest-sync-delimited" else b""
         try:
             return write_line(start, "return", answer.value, number)
         except (TypeError, ValueError) as error:
@@ -124,9 +125,13 @@ class QgaDialect:
         beyond that (NaN, duplicate keys, any nesting) is kept out here.
         """
         fresh, start = self._fresh, self._at
-        end = fresh.find(b"\n", start) + 1 or len(fresh)
+        end = fresh.find(b"\n", start, start + self._hasty) + 1
+        if not end:
+            end = len(fresh)
+            if end - start > min(UNENDED, self._hasty):
+                return NOTHING
         line = fresh[start:end]
-        if len(line) > self._hasty or b"\\u" in line:
+        if b"\\u" in line:
             return NOTHING
         if len(line) > self._nesting < line.count(b"[") + line.count(b"{"):
             return NOTHING
