@@ -85,6 +85,16 @@ CHAINS = {
         {LOOP0: file("/merged/a.img")},
         ["/mnt", "/data"],
     ),
+    "a loop whose file's path says nothing here, as of a mount that was detached": (
+        [mount(LOOP0, "/mnt"), mount(ROOT, "/data")],
+        {LOOP0: Layer((), "/a.img", ROOT)},
+        ["/mnt", "/data"],
+    ),
+    "a loop whose file has a number that only its btrfs knows": (
+        [mount(LOOP0, "/mnt"), mount(ROOT, "/data")],
+        {LOOP0: Layer((), "/data/a.img", (0, 99))},
+        ["/mnt", "/data"],
+    ),
     "a loop whose file is on a tmpfs": (
         [mount((0, 30), "/run", "tmpfs"), mount(LOOP0, "/mnt"), mount(ROOT, "/data")],
         {LOOP0: file("/run/a.img")},

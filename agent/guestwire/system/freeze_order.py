@@ -16,10 +16,16 @@ Numbers = tuple[int, int]  # major, minor
 
 
 class Layer(NamedTuple):
-    """What a block device lies on: other devices, or a file (the path of a loop's backing file)."""
+    """What a block device lies on: other devices, or for a loop a file.
+
+    `holder` is the device number of the file's file system. The path tells less: it may be one
+    of another mount namespace, or of a mount that was detached. But a btrfs and an overlay have
+    numbers for files that mountinfo does not know.
+    """
 
     devices: tuple[Numbers, ...] = ()
     file: Optional[str] = None
+    holder: Optional[Numbers] = None
 
 
 def freeze_order(
@@ -71,7 +77,8 @@ class _Stack:
             seen.add(device)
             layer = self._layers.get(device, Layer())
             todo += layer.devices
-            holder = self._holding(layer.file)
+            by_number = self._systems.get(layer.holder) if layer.holder else None
+            holder = by_number or self._holding(layer.file)
             if holder is not None:
                 yield holder
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Iterable, Iterator
+from typing import Optional
 
-from . import block, sysfs
+from . import block, linux, sysfs
 from .freeze_order import Layer, Numbers
 from .root import Root
 
@@ -39,7 +41,21 @@ def _layer(root: Root, numbers: Numbers) -> Layer:
     file = block.backing_file(root, device)
     if file.endswith(DELETED):
         file = file[: -len(DELETED)]
-    return Layer(tuple(below), file or None)
+    return Layer(tuple(below), file or None, _holder(root, device.node) if file else None)
+
+
+def _holder(root: Root, loop: str) -> Optional[Numbers]:
+    try:
+        fd = root.open(loop, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        number = linux.loop_backing_device(fd)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    return os.major(number), os.minor(number)
 
 
 def _btrfs_members(root: Root) -> dict[Numbers, tuple[Numbers, ...]]:
