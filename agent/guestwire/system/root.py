@@ -16,7 +16,8 @@ from typing import Optional, Union
 from ..errors import Unsupported
 
 MAX_LINKS = 40  # as the kernel's, before ELOOP
-KEPT_XATTRS = ("security.selinux", "system.posix_acl_access")
+ACL = "system.posix_acl_access"
+KEPT_XATTRS = ("security.selinux", ACL)
 
 
 class Root:
@@ -97,7 +98,10 @@ class Root:
         return (path for path in found if os.path.lexists(self.path(path, follow=False)))
 
     def open(self, path: str, flags: int, mode: int = 0o600) -> int:
-        """A descriptor that children do not inherit; the mode is not cut by the umask's whim."""
+        """A descriptor that children do not inherit, and that gives nobody a terminal.
+
+        The umask cuts the mode of a new file, as always.
+        """
         return os.open(self.path(path), flags | os.O_CLOEXEC | os.O_NOCTTY, mode)
 
     def write(
@@ -117,8 +121,8 @@ class Root:
         if isinstance(data, str):
             data = data.encode("utf-8", "surrogateescape")
         target = self.path(path)
-        if not self.live or os.path.islink(target):
-            target = os.path.realpath(target) if self.live else target
+        if self.live and os.path.islink(target):
+            target = os.path.realpath(target)
         directory, name = os.path.split(target)
         # Not random: a file that a power cut leaves behind is taken up by the next write.
         temporary = os.path.join(directory, f".{name[:200]}.guestwire-new")
@@ -147,7 +151,12 @@ class Root:
         if parent and not self.is_directory(parent):
             self.make_directory(parent)
         real = self.path(path)
-        os.mkdir(real, mode)
+        try:
+            os.mkdir(real, mode)
+        except FileExistsError:
+            if os.path.isdir(real):  # another thread was faster
+                return
+            raise
         if owner is not None:
             os.chown(real, *owner)
         os.chmod(real, mode)  # mkdir's mode was cut by the umask
@@ -164,7 +173,11 @@ class Root:
         temporary = os.path.join(directory, f".{name[:200]}.guestwire-new")
         _unlink(temporary)
         os.symlink(target, temporary)
-        os.rename(temporary, real)
+        try:
+            os.rename(temporary, real)
+        except BaseException:
+            _unlink(temporary)
+            raise
         _sync_directory(directory)
 
     def _resolve(self, path: str, follow: bool) -> str:
@@ -195,26 +208,39 @@ class Root:
 
 
 def _dress(fd: int, model: str, mode: Optional[int], owner: Optional[tuple[int, int]]) -> None:
-    """Give a new file the owner, mode and attributes of the file that it will replace."""
+    """Give a new file the owner, mode and attributes of the file that it will replace.
+
+    The mode comes last: chown takes set-id bits away, and an ACL brings its own group bits.
+    """
+    new = os.fstat(fd)
     try:
         old = os.stat(model)
     except FileNotFoundError:
         old = None
     if old is not None and owner is None:
         owner = (old.st_uid, old.st_gid)
-    if owner is not None and owner != (os.geteuid(), os.getegid()):
-        os.fchown(fd, *owner)
-    if old is not None and mode is None:
-        mode = stat.S_IMODE(old.st_mode)
-    os.fchmod(fd, 0o644 if mode is None else mode)
+    if owner is not None and owner != (new.st_uid, new.st_gid):
+        os.fchown(fd, *owner)  # not ours alone: a set-gid directory gives its group
     if old is not None:
         for name in KEPT_XATTRS:
             _copy_xattr(model, fd, name)
+        mode = stat.S_IMODE(old.st_mode) if mode is None else mode
+    os.fchmod(fd, 0o644 if mode is None else mode)
 
 
 def _copy_xattr(source: str, fd: int, name: str) -> None:
     try:
         os.setxattr(fd, name, os.getxattr(source, name))
+    except OSError as error:
+        if error.errno == errno.ENODATA and name == ACL:
+            _remove_xattr(fd, name)  # the directory's default ACL, which the old file was without
+        elif error.errno not in (errno.ENODATA, errno.ENOTSUP):
+            raise
+
+
+def _remove_xattr(fd: int, name: str) -> None:
+    try:
+        os.removexattr(fd, name)
     except OSError as error:
         if error.errno not in (errno.ENODATA, errno.ENOTSUP):
             raise

@@ -178,12 +178,12 @@ def _keep_descriptors() -> None:
 
 def _find(name: bytes, env: Mapping[bytes, bytes]) -> bytes:
     """Where a program is, by the PATH that it will get, or else by ours."""
-    if b"/" in name or not name:
+    if b"/" in name:
         return name
     path = env.get(b"PATH") or os.environb.get(b"PATH") or PATH.encode()
     error = errno.ENOENT
     for directory in path.split(b":"):
-        candidate = os.path.join(directory or b".", name)
+        candidate = os.path.join(directory or b".", name)  # no file where the name is empty
         if os.path.isfile(candidate):
             if os.access(candidate, os.X_OK):
                 return candidate
