@@ -50,6 +50,7 @@ def spawn(
 
     Raises OSError as exec does, and ValueError for text that cannot be an argument.
     """
+    _keep_descriptors()
     ours: list[Optional[int]] = []
     theirs: list[Optional[int]] = []
     try:
@@ -128,7 +129,6 @@ def _start(
 ) -> int:
     import signal
 
-    _keep_descriptors()
     arguments = [_bytes(argument) for argument in argv]
     environment = {_bytes(name): _bytes(value) for name, value in env.items()}
     actions = [
@@ -162,8 +162,12 @@ def _start(
 def _keep_descriptors() -> None:
     """Keep from children what the agent got from its own parent (a socket of systemd's), once.
 
-    All else is close-on-exec, because Python opens nothing otherwise.
+    All else is close-on-exec, because Python opens nothing otherwise. And where the agent was
+    started without standard streams, no pipe shall take their numbers.
     """
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)
     try:
         names = os.listdir("/proc/self/fd")
     except OSError:
