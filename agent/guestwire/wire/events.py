@@ -27,7 +27,10 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """A command succeeded. `silent` when its row says that success goes without an answer."""
+    """A command succeeded. `silent` when its row says that success goes without an answer.
+
+    `bytes` anywhere in the value are binary data; JSON carries them as base64.
+    """
 
     value: object
     request: Request
