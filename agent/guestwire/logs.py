@@ -11,7 +11,7 @@ FILE_LINE = "%(asctime)s " + LINE
 
 
 class HeldBack(logging.Handler):
-    """Passes lines on, but not between `hold` and `release`: a frozen disk would not take them."""
+    """Passes lines on, but not between `hold_back` and `pass_on`: a frozen disk takes none."""
 
     def __init__(self, target: logging.Handler) -> None:
         super().__init__()
@@ -30,10 +30,10 @@ class HeldBack(logging.Handler):
     def set_level(level: str) -> None:
         logging.getLogger("guestwire").setLevel(level.upper())
 
-    def hold(self) -> None:
+    def hold_back(self) -> None:
         self._holding.set()
 
-    def release(self) -> None:
+    def pass_on(self) -> None:
         self._holding.clear()
         held, self._held = self._held, []
         for record in held:

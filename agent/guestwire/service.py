@@ -35,7 +35,7 @@ class Service:
 
     `reload` reads the configuration anew, for SIGHUP. `sockets` are channels that somebody
     else has opened for us, by name. With `must_open`, `run` ends with 1 when a port cannot be
-    opened at the start. Raises ConfigError.
+    opened at the start. `ready` is called when the agent has started. Raises ConfigError.
     """
 
     def __init__(
@@ -45,15 +45,18 @@ class Service:
         reload: Optional[Callable[[], Config]] = None,
         sockets: Mapping[str, Open] = {},
         must_open: bool = False,
+        ready: Callable[[], None] = lambda: None,
     ) -> None:
         self._reload = reload or (lambda: config)
         self._sockets = sockets
         self._must_open = must_open
+        self._ready = ready
         self._root = Root(config.root)
         self._commands = tuple(_commands(config.plugins))
         self._logs = logs.start(config.log_level, config.log_file)
         self._jobs = Jobs()
-        self._freezer = Freezer(self._root, run, config.settings, on_change=self._on_freeze)
+        self._freezer = Freezer(self._root, run, config.settings)
+        self._freezer.on_change = self._on_freeze
         self._jobs.keep(self._freezer)
         self._dispatcher = Dispatcher(
             self._commands,
@@ -76,6 +79,7 @@ class Service:
         self._match_channels(self._config)
         if self._must_open and not self._all_open():
             return 1
+        self._ready()
         _notify("READY=1")
         self._supervise(signals)
         _notify("STOPPING=1")
@@ -153,9 +157,9 @@ class Service:
         sys.dont_write_bytecode = frozen
         if frozen:
             self._dispatcher.preload()
-            self._logs.hold()
+            self._logs.hold_back()
         else:
-            self._logs.release()
+            self._logs.pass_on()
             for number in self._put_off:
                 signal.raise_signal(number)  # once more, and now they count
 

@@ -29,7 +29,7 @@ def connect(root: Root, address: str) -> FdTransport:
 
     device, _, speed = address.partition(",")
     try:
-        line = serial.Serial(root.path(device), int(speed or SPEED), exclusive=True)
+        line = serial.Serial(device, int(speed or SPEED), exclusive=True)
     except (serial.SerialException, ValueError, OSError) as error:
         raise TransportError(f"isa-serial:{address}: {error}") from error
     line.reset_input_buffer()

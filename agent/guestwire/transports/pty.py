@@ -20,7 +20,7 @@ def discover(root: Root) -> Iterator[tuple[str, str]]:
 def connect(root: Root, address: str) -> FdTransport:
     """Open the terminal and set it raw, before the line discipline echoes the host's bytes back."""
     try:
-        fd = root.open(address, os.O_RDWR | os.O_NONBLOCK)
+        fd = os.open(address, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
         raise TransportError(f"pty:{address}: {error.strerror}") from error
     try:

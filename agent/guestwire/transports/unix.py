@@ -19,7 +19,7 @@ def discover(root: Root) -> Iterator[tuple[str, str]]:
 
 def connect(root: Root, address: str) -> ListenTransport:
     """Listen on the path, for root alone. A socket that nobody listens on any more is replaced."""
-    path = root.path(os.path.abspath(address))
+    path = os.path.abspath(address)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         _remove_stale(path)

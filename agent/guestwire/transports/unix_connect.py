@@ -19,7 +19,7 @@ def discover(root: Root) -> Iterator[tuple[str, str]]:
 def connect(root: Root, address: str) -> FdTransport:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
-        connection.connect(root.path(os.path.abspath(address)))
+        connection.connect(os.path.abspath(address))
     except OSError as error:
         connection.close()
         raise TransportError(f"unix-connect:{address}: {error.strerror or error}") from error
