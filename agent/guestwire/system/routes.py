@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Iterator
+from struct import Struct
 from typing import NamedTuple, Optional
 
 from . import netlink
-from .links import FAMILIES, ROUTE, RT_TABLE_MAIN, RTM_GETROUTE, SCOPES
+from .links import FAMILIES, ROUTE, RTM_GETROUTE, SCOPES
 from .root import Root
 
+NEXT_HOP = Struct("=HBBi")  # struct rtnexthop: length, flags, hops, index
+RT_TABLE_LOCAL = 255
 RTM_F_CLONED = 0x200  # a route the kernel made for one destination, not one that anybody set
 TYPES = {
     1: "unicast",
@@ -55,32 +59,51 @@ def routes(root: Root) -> list[Route]:
     if not root.live:
         return []
     bodies = netlink.dump(RTM_GETROUTE, ROUTE.pack(0, 0, 0, 0, 0, 0, 0, 0, 0))
-    found = [route for route in map(parse_route, bodies) if route is not None]
+    found = [route for body in bodies for route in parse_route(body)]
     return sorted(found, key=lambda route: (route.table, route.family, route.metric, route.to))
 
 
-def parse_route(body: bytes) -> Optional[Route]:
-    """An RTM_NEWROUTE message without its header; None for what the kernel keeps for itself."""
+def parse_route(body: bytes) -> Iterator[Route]:
+    """An RTM_NEWROUTE message without its header: a route for each way that it has.
+
+    The kernel joins IPv6 routes of one destination and metric, also those of different
+    interfaces. Nothing comes of what it keeps for itself.
+    """
     family, length, _, _, table, protocol, scope, kind, flags = ROUTE.unpack_from(body)
-    if family not in FAMILIES or table == 255 or flags & RTM_F_CLONED:  # 255 is RT_TABLE_LOCAL
-        return None
+    if family not in FAMILIES or table == RT_TABLE_LOCAL or flags & RTM_F_CLONED:
+        return
     found = netlink.attributes(body, ROUTE.size)
+    to = _address(family, found.get(1)) or ANYWHERE[FAMILIES[family]]  # RTA_DST
+    only = (_number(found.get(4)), _address(family, found.get(5)))  # RTA_OIF, RTA_GATEWAY
+    for index, via in _ways(family, found.get(9, b"")) or [only]:  # RTA_MULTIPATH
+        yield Route(
+            family=FAMILIES[family],
+            to=f"{to}/{length}",
+            via=via,
+            index=index,
+            metric=_number(found.get(6)),  # RTA_PRIORITY
+            table=_number(found.get(15)) or table,  # RTA_TABLE, since a byte is too small
+            type=TYPES.get(kind, str(kind)),
+            scope=SCOPES.get(scope, str(scope)),
+            protocol=PROTOCOLS.get(protocol, str(protocol)),
+            source=_address(family, found.get(7)),  # RTA_PREFSRC
+        )
 
-    def address(number: int) -> str:
-        return socket.inet_ntop(family, found[number]) if number in found else ""
 
-    def value(number: int) -> int:
-        return int.from_bytes(found.get(number, b""), sys.byteorder)
+def _ways(family: int, data: bytes) -> list[tuple[int, str]]:
+    """(index, gateway) of each struct rtnexthop, which its own attributes follow."""
+    found = []
+    while len(data) >= NEXT_HOP.size:
+        length, _, _, index = NEXT_HOP.unpack_from(data)
+        inner = netlink.attributes(data[:length], NEXT_HOP.size)
+        found.append((index, _address(family, inner.get(5))))
+        data = data[max(length + 3 & ~3, NEXT_HOP.size) :]
+    return found
 
-    return Route(
-        family=FAMILIES[family],
-        to=f"{address(1) or ANYWHERE[FAMILIES[family]]}/{length}",  # RTA_DST
-        via=address(5),  # RTA_GATEWAY
-        index=value(4),  # RTA_OIF
-        metric=value(6),  # RTA_PRIORITY
-        table=value(15) or table or RT_TABLE_MAIN,  # RTA_TABLE, since a byte is too small
-        type=TYPES.get(kind, str(kind)),
-        scope=SCOPES.get(scope, str(scope)),
-        protocol=PROTOCOLS.get(protocol, str(protocol)),
-        source=address(7),  # RTA_PREFSRC
-    )
+
+def _address(family: int, packed: Optional[bytes]) -> str:
+    return socket.inet_ntop(family, packed) if packed else ""
+
+
+def _number(packed: Optional[bytes]) -> int:
+    return int.from_bytes(packed or b"", sys.byteorder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from guestwire.errors import CommandError, Unsupported
+from guestwire.errors import Unsupported
 from guestwire.system.net import systemd_networkd, v2
 
 PATH = "/etc/systemd/network/05-guestwire-eth0.network"
@@ -215,9 +215,22 @@ def test_a_state_file_that_a_stopped_networkd_left_says_nothing(root, link, tmp_
     assert not systemd_networkd.owns(root, "eth0")
 
 
-def test_a_file_that_comes_before_ours_is_named(root, link):
-    link.write_text("NETWORK_FILE=/etc/systemd/network/00-all.network\n")
-    network = v2.read({"ethernets": {"eth0": {"dhcp4": True}}})
-    ethernet = network.ethernets[0]._replace(names=("eth0",))
-    with pytest.raises(CommandError, match="configuration from /etc/systemd/network/00-all"):
-        systemd_networkd.verify(root, ethernet)
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (f"ADMIN_STATE=configured\nNETWORK_FILE={PATH}\n", ""),
+        (
+            f"ADMIN_STATE=configuring\nNETWORK_FILE={PATH}\n",
+            "eth0 is configuring to systemd-networkd",
+        ),
+        (
+            "ADMIN_STATE=configured\nNETWORK_FILE=/etc/systemd/network/00-all.network\n",
+            "eth0 takes its configuration from /etc/systemd/network/00-all.network,"
+            " which comes first",
+        ),
+    ],
+)
+def test_a_link_is_settled_when_networkd_has_finished_with_our_file(root, link, state, reason):
+    link.write_text(state)
+    (ethernet,) = v2.read({"ethernets": {"eth0": {"dhcp4": True}}}).ethernets
+    assert systemd_networkd.unsettled(root, "eth0", ethernet) == reason

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Optional
 
-from ...errors import Unsupported
+from ...errors import CommandError, Unsupported
 from ..root import Root
 from ..run import Run
 from . import interfaces_file
@@ -96,16 +96,19 @@ def release(root: Root, run: Run, names: Sequence[str], deadline: float) -> None
         run(["ip", "link", "set", "dev", name, "down"], deadline=deadline)
 
 
-def activate(root: Root, run: Run, names: Sequence[str], deadline: float) -> None:
+def activate(root: Root, run: Run, names: Sequence[str], changed: bool, deadline: float) -> None:
     """A DHCP client stays behind; in the agent's own unit it would end when the agent does."""
     systemd = root.exists("/run/systemd/system")
     scope = ["systemd-run", "--quiet", "--collect", "--scope"] if systemd else []
     for name in names:
-        run([*scope, "ifup", "--force", name], deadline=deadline).check()
+        done = run([*scope, "ifup", "--force", name], deadline=deadline)
+        if done.code:
+            raise CommandError(f"ifup {name}: {done.text}")
 
 
-def verify(root: Root, ethernet: Ethernet) -> None:
-    """ifup has told what failed."""
+def unsettled(root: Root, name: str, ethernet: Ethernet) -> str:
+    """Nothing: ifup ends when all is done, and has told what failed."""
+    return ""
 
 
 def _up(root: Root) -> set[str]:

@@ -9,20 +9,30 @@ from ...errors import CommandError
 from ..links import Link, links
 from ..root import Root
 from ..routes import Route, routes
+from .detect import Backend
 from .model import MAIN_TABLE, Ethernet, Network
 
 INTERVAL = 0.2
+LOOKS = 3  # in a row without anything missing: networkd begins a little after it was told to
 
 
-def wait(root: Root, network: Network, deadline: float) -> None:
-    """Return as soon as nothing is missing; CommandError at the deadline, with what is."""
-    while True:
-        missing = lacking_now(root, network)
-        if not missing:
-            return
-        if time.monotonic() >= deadline:
-            raise CommandError("; ".join(missing))
+def wait(root: Root, backend: Backend, network: Network, deadline: float) -> None:
+    """Return when nothing is missing any more; CommandError at the deadline, with what is."""
+    good = 0
+    while good < LOOKS:
         time.sleep(INTERVAL)
+        missing = [*_unsettled(root, backend, network), *lacking_now(root, network)]
+        good = 0 if missing else good + 1
+        if missing and time.monotonic() >= deadline:
+            raise CommandError("; ".join(missing))
+
+
+def _unsettled(root: Root, backend: Backend, network: Network) -> Iterator[str]:
+    for ethernet in network.ethernets:
+        for name in ethernet.names if not ethernet.optional else ():
+            reason = backend.unsettled(root, name, ethernet)
+            if reason:
+                yield reason
 
 
 def lacking_now(root: Root, network: Network) -> list[str]:
@@ -47,10 +57,13 @@ def lacking(network: Network, found: list[Link], ways: list[Route]) -> Iterator[
 
 def _lacking_addresses(ethernet: Ethernet, link: Link) -> Iterator[str]:
     """DHCPv6 beside DHCPv4 need not have answered: many networks have the one only."""
-    there = {(one.address, one.prefix) for one in link.addresses}
+    there = {(one.address, one.prefix): one.usable for one in link.addresses}
     for address in ethernet.addresses:
-        if (address.address, address.prefix) not in there:
+        usable = there.get((address.address, address.prefix))
+        if usable is None:
             yield f"{link.name} has no {address}"
+        elif not usable and address.forever is not False:
+            yield f"{link.name} may not use {address} yet: others may have it"
     dynamic = {one.family for one in link.addresses if one.dynamic and one.scope == "global"}
     if ethernet.dhcp4 and 4 not in dynamic:
         yield f"{link.name} has no address from DHCP"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Optional, Union
 
-from ...errors import CommandError, Unsupported
+from ...errors import Unsupported
 from ..root import Root
 from ..run import Run
 from . import nics
@@ -69,18 +69,24 @@ def release(root: Root, run: Run, names: Sequence[str], deadline: float) -> None
     """networkd itself takes down what its files no longer ask for."""
 
 
-def activate(root: Root, run: Run, names: Sequence[str], deadline: float) -> None:
-    run(["networkctl", "reload"], deadline=deadline).check()
-    if names:  # a changed file does not reach a link that networkd 247 has configured already
+def activate(root: Root, run: Run, names: Sequence[str], changed: bool, deadline: float) -> None:
+    """A reload reconfigures the links whose files have changed, and no others.
+
+    A second reconfiguration on top of that would take down again what had just come up.
+    """
+    if changed:
+        run(["networkctl", "reload"], deadline=deadline).check()
+    elif names:
         run(["networkctl", "reconfigure", *names], deadline=deadline).check()
 
 
-def verify(root: Root, ethernet: Ethernet) -> None:
-    """Raise CommandError when another file than ours has the device."""
-    for name in ethernet.names:
-        used = network_file(root, name)
-        if used and used not in paths(ethernet):
-            raise CommandError(f"{name} takes its configuration from {used}, which comes first")
+def unsettled(root: Root, name: str, ethernet: Ethernet) -> str:
+    """What keeps a link from being as its file says; "" when it is. Both answers come at once."""
+    used = network_file(root, name)
+    if used and used not in paths(ethernet):
+        return f"{name} takes its configuration from {used}, which comes first"
+    state = _state(root, name).get("ADMIN_STATE", "unmanaged")
+    return "" if state == "configured" else f"{name} is {state} to {NAME}"
 
 
 def network_file(root: Root, name: str) -> str:

@@ -6,12 +6,13 @@ import logging
 import stat
 import time
 from collections.abc import Mapping
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Union
 
 from ...errors import CommandError
+from ..links import Link, links
 from ..root import Root
 from ..run import Run
-from . import detect, nics, probe, resolver
+from . import detect, link_state, nics, probe, resolver
 from .detect import Backend
 from .model import File, Network
 
@@ -108,19 +109,22 @@ def _bring_into_force(
 ) -> None:
     before = {path: _read(root, path) for path in changes}
     running = backend.running(root, names)
+    old_links = [link for link in links(root) if link.name in names]
     now = time.monotonic()
     until = now + max(0.0, deadline - now) * SHARE
     try:
         backend.release(root, run, names, until)
         _write(root, changes)
-        backend.activate(root, run, names, until)
-        probe.wait(root, network, until)
-        for ethernet in network.ethernets:
-            backend.verify(root, ethernet)
+        for argv in link_state.forgotten(network, before, old_links):
+            run(argv, deadline=until)
+        backend.activate(root, run, names, bool(changes), until)
+        probe.wait(root, backend, network, until)
     except (CommandError, OSError) as error:
-        text = f"the network was not changed: {error}"
-        problem = _put_back(root, run, backend, before, names, running, deadline)
-        log.warning("network: put back after: %s", error)
+        text = f"the network was put back as it was: {_plain(error)}"
+        problem = _put_back(root, run, backend, before, old_links, running, deadline)
+        if problem:
+            text = f"{_plain(error)}; and the network could not be put back: {problem}"
+        log.warning("network: %s", text)
         code = type(error) if isinstance(error, CommandError) else CommandError
         raise code(
             text + (f"; and putting it back failed: {problem}" if problem else "")
@@ -132,19 +136,25 @@ def _put_back(
     run: Run,
     backend: Backend,
     before: Files,
-    names: list[str],
+    old_links: list[Link],
     running: list[str],
     deadline: float,
 ) -> str:
     """Undo what was begun; "" or what stood in the way. Files first of all: a boot reads them."""
     until = max(deadline, time.monotonic() + FOR_ROLLBACK)
     try:
-        backend.release(root, run, names, until)
+        backend.release(root, run, [link.name for link in old_links], until)
     except (CommandError, OSError) as error:
         log.warning("network: %s", error)
     try:
         _write(root, before)
-        backend.activate(root, run, running, until)
+        for argv in link_state.back(old_links, links(root)):
+            run(argv, deadline=until)
+        backend.activate(root, run, running, bool(before), until)
     except (CommandError, OSError) as error:
-        return str(error)
+        return _plain(error)
     return ""
+
+
+def _plain(error: Union[CommandError, OSError]) -> str:
+    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
