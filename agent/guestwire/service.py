@@ -72,9 +72,9 @@ class Service:
         self._put_off: list[signal.Signals] = []
         self._config = config
 
-    def run(self) -> int:
-        """Serve until SIGTERM or SIGINT; the exit code."""
-        signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    def run(self, signals: Optional[Signals] = None) -> int:
+        """Serve until SIGTERM or SIGINT; the exit code. `signals` if they are caught already."""
+        signals = signals or Signals()
         self._freezer.resume()
         self._match_channels(self._config)
         if self._must_open and not self._all_open():

@@ -7,12 +7,15 @@ import signal
 
 
 class Signals:
-    """Catches the signals for as long as the process runs; `fileno` is readable when one came."""
+    """Catches SIGTERM, SIGINT and SIGHUP from now on; `fileno` is readable when one came.
 
-    def __init__(self, *numbers: signal.Signals) -> None:
+    Made before the rest of the agent is imported, so that it can be ended at any moment.
+    """
+
+    def __init__(self) -> None:
         self._reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for number in numbers:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)  # the byte in the pipe is all that it does
 
     def fileno(self) -> int:

@@ -37,9 +37,12 @@ def main(argv: Optional[list[str]] = None) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
+    from ..signals import Signals
+
+    signals = Signals()
     from ..service import Service
 
-    return Service(_config(options), reload=lambda: _config(options)).run()
+    return Service(_config(options), reload=lambda: _config(options)).run(signals)
 
 
 def check(options: argparse.Namespace) -> int:
