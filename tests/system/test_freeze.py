@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -540,3 +543,46 @@ def test_a_freeze_that_cannot_be_noted_does_not_begin(freezer, kernel, tmp_path)
     with pytest.raises(CommandError, match="cannot note the freeze in /run/guestwire"):
         freezer.freeze("qga")
     assert kernel.calls == [] and not freezer.frozen
+
+
+# What a frozen disk would not allow
+
+WATCHED = """
+import sys, time, errno
+from guestwire.system import freeze
+from guestwire.system.root import Root
+from guestwire.system.run import run
+
+class Kernel:
+    frozen = False
+    def freeze(self, fd):
+        if not self.frozen: sys.addaudithook(watch)
+        self.frozen = True
+    def thaw(self, fd):
+        if not self.frozen: raise OSError(errno.EINVAL, "")
+        self.frozen = False
+
+kernel = Kernel()
+seen = []
+def watch(event, arguments):
+    if kernel.frozen and event.startswith(("open", "import", "os.", "subprocess", "shutil")):
+        seen.append((event, arguments[:2]))
+
+freezer = freeze.Freezer(Root(sys.argv[1]), run, {}, kernel)
+freezer.freeze("qga", ["/a"], timeout=1)
+deadline = time.monotonic() + 20
+while "last" not in freezer.status() and time.monotonic() < deadline:
+    time.sleep(0.1)
+print(freezer.status()["last"]["ended"], seen)
+"""
+
+
+def test_from_freeze_to_deadline_nothing_is_opened_imported_or_written(guest, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(Path(freeze_marker.__file__).parents[2])},
+    )
+    assert done.stdout == "deadline []\n", done.stderr

@@ -11,17 +11,15 @@ what that one waits for, and the hanging thread thaws its own as soon as it can.
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Callable, NamedTuple, Optional
 
 from ..errors import CommandError
-from . import freeze_marker, hooks, linux
+from . import freeze_marker, freezing, hooks, linux
 from .freeze_marker import Marker
-from .freeze_plan import FAILED, FREEZING, FROZEN, SKIPPED, WAITING, Volume, plan
+from .freeze_plan import FREEZING, FROZEN, WAITING, plan
 from .freeze_settings import Settings, read_settings
 from .freeze_state import Freeze
 from .root import Root
@@ -30,7 +28,8 @@ from .thaw import Kernel, presumably_frozen, thaw, thaw_all_but
 
 log = logging.getLogger(__name__)
 
-NOT_NOW = (errno.EOPNOTSUPP, errno.EBUSY)  # cannot be frozen; somebody else has frozen it
+NOBODY = ""  # a thaw of what this agent has not frozen
+ENDED = "thawed %d file systems after %.1f seconds (%s)"
 TICK = 1.0  # seconds: a wait in Python does not count the time that the guest is suspended
 
 
@@ -59,6 +58,7 @@ class Freezer:
         self._run = run
         self._kernel = kernel
         self._lock = threading.Lock()
+        self._changing = threading.Lock()
         self._current: Optional[Freeze] = None
         self._last: dict[str, object] = {}
 
@@ -75,11 +75,11 @@ class Freezer:
         """
         settings = read_settings(self.settings)
         freeze = Freeze(by, settings.deadline(timeout), settings)
-        self._take_turn(freeze)
+        if self._take_turn(freeze) is not freeze:
+            raise CommandError("another freeze is under way; fs.status tells more")
         try:
-            self._call_freeze_hooks(freeze)
+            self._prepare(freeze, wanted, best_effort)
             freeze.deadline = settings.deadline(timeout)  # hooks have limits of their own
-            self._open(freeze, wanted, best_effort)
             self._freeze_volumes(freeze, best_effort)
             if not freeze.with_result(FROZEN):
                 self._end(freeze, "nothing", within=True)
@@ -94,21 +94,15 @@ class Freezer:
     def thaw(self) -> Thawed:
         """Thaw everything, also what somebody else has frozen, as qemu-ga does.
 
-        Nothing frozen is no error. Hooks are called when they are owed it, or when
-        something was thawed.
+        That nothing is frozen is no error. Hooks are called when they are owed it, or when
+        something was thawed that we know nothing of.
         """
-        freeze = self._current
-        count = self._end(freeze, "thaw") if freeze is not None else 0
-        hanging = freeze.with_result(FREEZING) if freeze is not None else []
-        strangers = thaw_all_but(self._root, self._kernel, {v.mountpoint for v in hanging})
-        if freeze is not None:
-            outcomes = [outcome for outcome in freeze.outcomes if outcome.phase == "thaw"]
-        elif strangers:
-            settings = read_settings(self.settings)
-            outcomes = list(self._call_thaw_hooks(self._configured(settings), settings))
-        else:
-            outcomes = []
-        return Thawed(count + strangers, outcomes)
+        nobodys = Freeze(NOBODY, None, read_settings(self.settings))
+        nobodys.begin_volumes()
+        nobodys.busy = False
+        freeze = self._take_turn(nobodys)
+        count = self._end(freeze, "thaw")
+        return Thawed(count, [outcome for outcome in freeze.outcomes if outcome.phase == "thaw"])
 
     def extend(self, timeout: Optional[int]) -> Optional[float]:
         """Let the freeze last `timeout` seconds from now; the seconds left, None for ever."""
@@ -118,6 +112,8 @@ class Freezer:
         freeze.deadline = freeze.settings.deadline(timeout)
         if self._marker_is_free(freeze):
             self._mark(freeze, freeze_marker.FROZEN, freeze.hooks)
+            if freeze.left_behind:  # it was thawed meanwhile, and its marker removed
+                freeze_marker.remove(self._root, freeze.settings.statedir)
         return freeze.left()
 
     def status(self) -> dict[str, object]:
@@ -159,34 +155,24 @@ class Freezer:
 
     # A freeze, step by step
 
-    def _take_turn(self, freeze: Freeze) -> None:
+    def _take_turn(self, freeze: Freeze) -> Freeze:
+        """The freeze that is under way: this one, if there was none."""
         with self._lock:
-            if self._current is not None:
-                raise CommandError("another freeze is under way; fs.status tells more")
-            self._current = freeze
+            self._current = self._current or freeze
+            return self._current
 
-    def _call_freeze_hooks(self, freeze: Freeze) -> None:
+    def _prepare(
+        self, freeze: Freeze, wanted: Optional[Collection[str]], best_effort: bool
+    ) -> None:
         planned = self._configured(freeze.settings)
         if planned:
             self._mark(freeze, freeze_marker.PREPARING, planned)
-        for hook in planned:
-            freeze.begin_hook(hook)
-            outcome = hooks.call(self._root, self._run, hook, "freeze", freeze.settings.hook_limit)
-            freeze.outcomes.append(outcome)
-            if outcome.failed:
-                said = outcome.output or f"{hook}: exit code {outcome.code}"
-                raise CommandError(f"child process has failed to execute fsfreeze hook: {said}")
-
-    def _open(self, freeze: Freeze, wanted: Optional[Collection[str]], best_effort: bool) -> None:
+        freezing.call_hooks(self._root, self._run, freeze, planned)
         freeze.volumes = plan(self._root, wanted, freeze.settings.exclude)
-        for volume in freeze.with_result(WAITING):
-            try:
-                volume.open(self._root)
-            except OSError as error:
-                self._failed(freeze, volume, "open", error, best_effort)
+        freezing.open_volumes(self._root, freeze, best_effort)
+        freeze.begin_volumes()
 
     def _freeze_volumes(self, freeze: Freeze, best_effort: bool) -> None:
-        freeze.begin_volumes()
         volumes = freeze.with_result(WAITING)
         if not volumes:
             return
@@ -195,30 +181,7 @@ class Freezer:
         self._set_frozen(True)
         self._watch(freeze)
         for volume in volumes:
-            self._freeze_volume(freeze, volume, best_effort)
-
-    def _freeze_volume(self, freeze: Freeze, volume: Volume, best_effort: bool) -> None:
-        freeze.begin_volume(volume)
-        try:
-            self._kernel.freeze(volume.fd)
-        except OSError as error:
-            if error.errno in NOT_NOW:
-                freeze.end_volume(volume, SKIPPED, _text(error))
-            else:
-                self._failed(freeze, volume, "freeze", error, best_effort)
-            return
-        if not freeze.end_volume(volume, FROZEN):
-            thaw(self._kernel, volume)
-            volume.end(FAILED, "the freeze had ended before this was frozen")
-            freeze.check_not_ended()
-
-    def _failed(
-        self, freeze: Freeze, volume: Volume, what: str, error: OSError, best_effort: bool
-    ) -> None:
-        text = f"failed to {what} {volume.mountpoint}: {_text(error)}"
-        freeze.end_volume(volume, FAILED, text)
-        if not best_effort:
-            raise CommandError(text) from error
+            freezing.freeze_volume(self._kernel, freeze, volume, best_effort)
 
     def _watch(self, freeze: Freeze, why: str = "deadline") -> None:
         threading.Thread(
@@ -245,30 +208,37 @@ class Freezer:
         return 0
 
     def _undo(self, freeze: Freeze) -> None:
+        last = self._last
         try:
-            frozen = freeze.with_result(FROZEN)
-            freeze.thawed = sum(thaw(self._kernel, volume) for volume in reversed(frozen))
+            self._thaw_volumes(freeze)
             after = round(freeze.seconds(), 3)
             self._set_frozen(False)
             self._mark_thawed(freeze)
-            freeze.outcomes.extend(self._call_thaw_hooks(freeze.hooks, freeze.settings))
-            log.log(
-                logging.INFO if freeze.ended in ("thaw", "nothing") else logging.WARNING,
-                "thawed %d file systems after %.1f seconds (%s)",
-                freeze.thawed,
-                after,
-                freeze.ended,
-            )
-            outcome = {"ended": freeze.ended, "after": after, "thawed": freeze.thawed}
-            self._last = {**outcome, **freeze.report()}
+            limit = freeze.settings.hook_limit
+            freeze.outcomes.extend(hooks.thaw(self._root, self._run, freeze.hooks, limit))
+            if freeze.by != NOBODY or freeze.thawed:
+                level = logging.INFO if freeze.ended in ("thaw", "nothing") else logging.WARNING
+                log.log(level, ENDED, freeze.thawed, after, freeze.ended)
+                last = {"after": after, "thawed": freeze.thawed, **freeze.report()}
         finally:
-            freeze.done.set()
+            freeze.over = True
             self._leave(freeze)
+            self._last = last
+            freeze.done.set()
+
+    def _thaw_volumes(self, freeze: Freeze) -> None:
+        frozen = freeze.with_result(FROZEN)
+        freeze.thawed = sum(thaw(self._kernel, volume) for volume in reversed(frozen))
+        if freeze.ended == "thaw":
+            hanging = {volume.mountpoint for volume in freeze.with_result(FREEZING)}
+            freeze.thawed += thaw_all_but(self._root, self._kernel, hanging)
+        if freeze.by == NOBODY and freeze.thawed:
+            freeze.hooks = self._configured(freeze.settings)
 
     def _leave(self, freeze: Freeze) -> None:
         """Tidy up after the last thread that had to do with this freeze."""
         with self._lock:
-            if not freeze.done.is_set() or freeze.busy or freeze.left_behind:
+            if not freeze.over or freeze.busy or freeze.left_behind:
                 return
             freeze.left_behind = True
         self._set_frozen(False)
@@ -283,30 +253,20 @@ class Freezer:
     def _configured(self, settings: Settings) -> list[str]:
         return hooks.configured(self._root, settings.hook, settings.hook_directory)
 
-    def _call_thaw_hooks(self, names: Sequence[str], settings: Settings) -> Iterator[hooks.Outcome]:
-        for hook in reversed(names):
-            outcome = hooks.call(self._root, self._run, hook, "thaw", settings.hook_limit)
-            if outcome.failed:
-                log.warning("%s thaw failed: %s", hook, outcome.output)
-            yield outcome
-
     def _set_frozen(self, frozen: bool) -> None:
-        if self.frozen != frozen:
-            self.frozen = frozen
-            self.on_change(frozen)
+        with self._changing:  # what is told last is what is so
+            if self.frozen != frozen:
+                self.frozen = frozen
+                self.on_change(frozen)
 
     def _mark(self, freeze: Freeze, phase: str, hooks: Sequence[str]) -> None:
-        """A freeze that the next agent would not know of must not begin."""
         marker = Marker(phase, freeze.deadline, freeze.by, tuple(hooks))
-        try:
-            freeze_marker.write(self._root, freeze.settings.statedir, marker)
-        except OSError as error:
-            where = freeze.settings.statedir
-            raise CommandError(f"cannot note the freeze in {where}: {_text(error)}") from error
+        freeze_marker.write(self._root, freeze.settings.statedir, marker)
 
     def _mark_thawed(self, freeze: Freeze) -> None:
         """From here on only hooks are left to do, should we be killed."""
-        if freeze.with_result(FREEZING) and not self._marker_is_free(freeze):
+        hanging = freeze.with_result(FREEZING)
+        if not (hanging or freeze.hooks) or (hanging and not self._marker_is_free(freeze)):
             return
         try:
             self._mark(freeze, freeze_marker.THAWED, freeze.hooks)
@@ -316,7 +276,3 @@ class Freezer:
     def _marker_is_free(self, freeze: Freeze) -> bool:
         """Whether the marker is where nothing is ever frozen."""
         return freeze_marker.lies_in_memory(self._root, freeze.settings.statedir)
-
-
-def _text(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno else str(error)

@@ -10,6 +10,7 @@ import os
 import time
 from typing import NamedTuple, Optional
 
+from ..errors import CommandError
 from .freeze_order import mount_of
 from .mounts import mounted
 from .root import Root
@@ -39,10 +40,16 @@ def now() -> float:
 
 
 def write(root: Root, statedir: str, marker: Marker) -> None:
-    """Make the marker, on disk when this returns. Not to be called while that disk is frozen."""
-    root.make_directory(statedir, 0o700)
-    marker = marker._replace(boot=boot_id(root))
-    root.write(f"{statedir}/{NAME}", json.dumps(marker._asdict()) + "\n", mode=0o600)
+    """Make the marker, on disk when this returns. Not to be called while that disk is frozen.
+
+    Raises CommandError: a freeze that the next agent would not know of must not begin.
+    """
+    line = json.dumps(marker._replace(boot=boot_id(root))._asdict()) + "\n"
+    try:
+        root.make_directory(statedir, 0o700)
+        root.write(f"{statedir}/{NAME}", line, mode=0o600)
+    except OSError as error:
+        raise CommandError(f"cannot note the freeze in {statedir}: {error.strerror}") from error
 
 
 def read(root: Root, statedir: str, timeout: Optional[float]) -> Optional[Marker]:

@@ -32,9 +32,10 @@ class Freeze:
         self.ended = ""
         self.thawed = 0
         self.busy = True  # the thread that freezes is still at it
+        self.over = False  # everything is undone, but for what hangs in the kernel
         self.left_behind = False  # nobody has to do with it any more
         self.bell = threading.Event()  # rings when it ends
-        self.done = threading.Event()  # everything is undone, but for what hangs in the kernel
+        self.done = threading.Event()  # it is over: for those who wait
         self._began = now()
         self._hooking = True  # freeze hooks are running
         self._lock = threading.Lock()
@@ -109,6 +110,8 @@ class Freeze:
             "mounts": [volume.report() for volume in self.volumes],
             "hooks": [outcome.report() for outcome in self.outcomes],
         }
+        if self.ended:
+            found["ended"] = self.ended
         for volume in self.with_result(FREEZING):
             waited = round(now() - volume.since, 3)
             found["freezing"] = {"mountpoint": volume.mountpoint, "seconds": waited}

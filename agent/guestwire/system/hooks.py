@@ -6,7 +6,7 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Optional
 
 from ..errors import CommandError
@@ -58,6 +58,15 @@ def call(root: Root, run: Run, hook: str, phase: str, limit: float) -> Outcome:
     except (CommandError, OSError) as error:
         output = str(error)
     return Outcome(hook, phase, code, output, time.monotonic() - began)
+
+
+def thaw(root: Root, run: Run, hooks: Sequence[str], limit: float) -> Iterator[Outcome]:
+    """Undo what the hooks have done, the last one first; one that fails stops no other."""
+    for hook in reversed(hooks):
+        outcome = call(root, run, hook, "thaw", limit)
+        if outcome.failed:
+            log.warning("%s thaw failed: %s", hook, outcome.output)
+        yield outcome
 
 
 def _in_directory(root: Root, directory: str) -> Iterator[str]:
