@@ -7,6 +7,7 @@ so their block does not apply.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -44,7 +45,6 @@ class _Place(NamedTuple):
 
     applies: bool = True
     conditional: bool = False
-    depth: int = 0
 
 
 def key_files(root: Root, account: Account) -> list[KeyFile]:
@@ -78,41 +78,53 @@ def _value(root: Root, account: Account, keyword: str, default: tuple[str, ...])
     """What counts is the first of the Match blocks that apply, or else the first of all."""
     first: dict[bool, tuple[str, ...]] = {}
     config = next((path for path in CONFIGS if root.exists(path)), "")
-    for name, values, place in _lines(root, config, account, _Place()):
+    for name, values, place in _Reader(root, account).lines(config, _Place()):
         if name == keyword and values and place.applies:
             first.setdefault(place.conditional, tuple(values))
     return first.get(True) or first.get(False) or default
 
 
-def _lines(
-    root: Root, path: str, account: Account, outer: _Place
-) -> Iterator[tuple[str, list[str], _Place]]:
-    """Keyword (in lower case), words and place of each line, those of included files in between.
+class _Reader:
+    """Reads files and what they include. A file that was read in such a place before has had its
+    say, so files which include each other come to an end."""
 
-    A Match block ends with its file, as in sshd.
-    """
+    def __init__(self, root: Root, account: Account) -> None:
+        self._root = root
+        self._account = account
+        self._read: set[tuple[str, _Place]] = set()
+
+    def lines(
+        self, path: str, outer: _Place, depth: int = 0
+    ) -> Iterator[tuple[str, list[str], _Place]]:
+        """Keyword (in lower case), words and place of each line, an included file's in its place.
+
+        A Match block ends with its file, as in sshd.
+        """
+        if (path, outer) in self._read or depth > DEPTH:
+            return
+        self._read.add((path, outer))
+        place = outer
+        for keyword, words in _statements(self._root, path):
+            if keyword == "match":
+                applies = outer.applies and _matches(self._root, self._account, words)
+                place = _Place(applies, conditional=True)
+            elif keyword == "include":
+                for pattern in words:
+                    for included in self._root.glob(posixpath.join(DIRECTORY, pattern)):
+                        yield from self.lines(included, place, depth + 1)
+            else:
+                yield keyword, words, place
+
+
+def _statements(root: Root, path: str) -> Iterator[tuple[str, list[str]]]:
     try:
         text = root.read_text(path) if path else ""
     except OSError:
-        return  # sshd ends at once; there is nothing that its users could be asked for then
-    place = outer
+        return  # sshd would not start at all; there are no users to ask for then
     for line in text.split("\n"):
         match = KEYWORD.match(line)
-        if match is None or "\0" in line:
-            continue
-        keyword, words = match.group(1).lower(), _words(match.group(2).rstrip())
-        if keyword == "match":
-            applies = outer.applies and _matches(root, account, words)
-            place = place._replace(applies=applies, conditional=True)
-        elif keyword == "include" and place.depth < DEPTH:
-            deeper = place._replace(depth=place.depth + 1)
-            for pattern in words:
-                for included in root.glob(
-                    f"{DIRECTORY}/{pattern}" if pattern[:1] != "/" else pattern
-                ):
-                    yield from _lines(root, included, account, deeper)
-        else:
-            yield keyword, words, place
+        if match is not None and "\0" not in line:
+            yield match.group(1).lower(), _words(match.group(2).rstrip())
 
 
 def _matches(root: Root, account: Account, criteria: list[str]) -> bool:
