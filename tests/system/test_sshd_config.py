@@ -85,7 +85,10 @@ def test_sshd_itself_says_the_same(root, write, tmp_path, text):
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     connection = "user=ann,host=h,addr=192.0.2.1,laddr=192.0.2.2,lport=22"
     argv = [SSHD, "-T", "-h", key, "-f", str(tmp_path / "etc/ssh/sshd_config"), "-C", connection]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    done = subprocess.run(argv, capture_output=True, text=True)
+    if "rivilege separation" in done.stderr:
+        pytest.skip("sshd has neither its user nor its directory here")
+    assert done.returncode == 0, done.stderr
     [line] = [line for line in done.stdout.splitlines() if line.startswith("authorizedkeysfile")]
     said = [] if line.endswith(" none") else line.split(" ", 1)[1].split()
     ours = [path.replace("/home/ann/", "") for path in paths(root)]

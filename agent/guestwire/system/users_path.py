@@ -137,8 +137,11 @@ class Walk:
         return os.readlink("", dir_fd=fd)
 
     def _admit(self, here: Held, name: str, fd: int, status: os.stat_result) -> Held:
-        """A directory of root's, or of the user's; once among the user's, ours to write in are
-        the user's alone: a user may rename a directory of root's to what we look for."""
+        """Take a directory of root's or of the user's as the next one.
+
+        Below one of the user's, only the user's are written in: a user can give a directory of
+        root's in there the name that we look for.
+        """
         path = _below(here, name)
         if not stat.S_ISDIR(status.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
