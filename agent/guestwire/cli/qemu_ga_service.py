@@ -1,0 +1,145 @@
+"""From qemu-ga's options to the agent that serves."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Callable, Optional
+
+from ..channel import Open
+from ..commands.table import COMMANDS
+from ..config import Config
+from ..errors import ConfigError
+from ..service import Service
+from ..system.freeze_marker import NAME as FROZEN_MARKER
+from . import daemon, qemu_ga_options
+from .qemu_ga_options import Options
+
+if TYPE_CHECKING:
+    import socket
+
+log = logging.getLogger(__name__)
+
+KINDS = {
+    "virtio-serial": "virtio-serial",
+    "isa-serial": "isa-serial",
+    "unix-listen": "unix",
+    "vsock-listen": "vsock:any-peer",  # qemu-ga lets guest processes in, too
+}
+OURS = frozenset(one.name for one in COMMANDS if not one.name.startswith("guest-"))
+KNOWN = frozenset(one.name for one in COMMANDS)
+
+
+def serve(options: Options, load: Callable[[], Options], listener: Optional[socket.socket]) -> int:
+    """Run the agent until a signal ends it; `load` reads the options again for SIGHUP.
+
+    Raises ConfigError for what cannot be used at the start.
+    """
+    here = os.getcwd()  # relative paths start from here, also for a daemon that has left
+    config = to_config(options, here)
+    pidfile = os.path.join(here, options.pidfile)
+    started = daemon.detach() if options.daemon else _nothing
+    locked = options.daemon and _lock(pidfile, config.statedir)
+    try:
+        _try_log_file(config.log_file)
+
+        def ready() -> None:
+            _warn_of_unknown(options)
+            started()
+
+        return Service(
+            config,
+            reload=lambda: to_config(load(), here),
+            sockets={} if listener is None else {options.method: _opener(listener, options)},
+            must_open=not options.retry_path,
+            ready=ready,
+        ).run()
+    finally:
+        if locked:
+            os.unlink(pidfile)
+
+
+def to_config(options: Options, here: str) -> Config:
+    """What the service is to do; relative paths start from `here`.
+
+    Names that no command has are left out, as qemu-ga does not mind them.
+    """
+    statedir = os.path.join(here, options.statedir)
+    if not os.path.isdir(statedir):
+        raise ConfigError(f"{statedir}: the state directory does not exist")
+    settings = {"statedir": statedir}
+    if options.fsfreeze_hook:
+        settings["fsfreeze-hook"] = os.path.join(here, options.fsfreeze_hook)
+    return Config(
+        channels=_channels(options, here),
+        statedir=statedir,
+        log_file=os.path.join(here, options.logfile) if options.logfile else "",
+        log_level="debug" if options.verbose else "info",
+        allow=_allow(options),
+        block=_block(options),
+        settings=settings,
+    )
+
+
+def _channels(options: Options, here: str) -> tuple[str, ...]:
+    if options.path is None:
+        return ()
+    if options.method not in KINDS:
+        raise ConfigError(f"unsupported channel method/type: {options.method}")
+    kind = KINDS[options.method]
+    if options.method == "vsock-listen":
+        return (f"{kind}:{options.path}",)
+    return (f"{kind}:{os.path.join(here, options.path)}",)
+
+
+def _allow(options: Options) -> Optional[frozenset[str]]:
+    """An empty list is none at all; one with wrong names only allows nothing."""
+    if not options.allow_rpcs:
+        return None
+    return qemu_ga_options.names(options.allow_rpcs) & KNOWN
+
+
+def _block(options: Options) -> frozenset[str]:
+    """Who blocks some of qemu-ga's commands blocks ours, which can do the same under other names.
+
+    With an allow list that cannot happen: it has to name those of ours that may run.
+    """
+    block = qemu_ga_options.names(options.block_rpcs)
+    if block and not options.allow_rpcs:
+        return block & KNOWN | OURS
+    return block & KNOWN
+
+
+def _warn_of_unknown(options: Options) -> None:
+    unknown = qemu_ga_options.names(options.allow_rpcs + options.block_rpcs) - KNOWN
+    if unknown:
+        log.warning("no command is named %s", ", ".join(sorted(unknown)))
+
+
+def _lock(pidfile: str, statedir: str) -> bool:
+    """False when the guest is still frozen, as an agent that was killed has left it.
+
+    Writing then could wait for ever, and only this agent can thaw.
+    """
+    if os.path.exists(os.path.join(statedir, FROZEN_MARKER)):
+        return False
+    daemon.write_pid(pidfile)
+    return True
+
+
+def _try_log_file(path: str) -> None:
+    if path:
+        try:
+            open(path, "ab").close()
+        except OSError as error:
+            raise ConfigError(f"cannot open log file {path}: {error.strerror}") from error
+
+
+def _opener(listener: socket.socket, options: Options) -> Open:
+    from ..transports.listen import ListenTransport
+
+    return lambda: ListenTransport(listener, options.method)
+
+
+def _nothing() -> None:
+    pass
