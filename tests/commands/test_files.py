@@ -41,9 +41,8 @@ def opened(context, mode, path="/file"):
 
 def read(context, handle, count=None):
     answer = files.read_file(context, handle, count)
-    data = base64.b64decode(answer["buf-b64"], validate=True)
-    assert answer["count"] == len(data)
-    return data, answer["eof"]
+    assert answer["count"] == len(answer["buf-b64"])
+    return answer["buf-b64"], answer["eof"]
 
 
 def write(context, handle, data, count=None):
@@ -159,7 +158,7 @@ def test_the_end_is_told_by_the_read_that_meets_it(context, file):
     assert read(context, handle) == (b"abcd", True)
 
 
-@pytest.mark.parametrize("size", [files.PIECE - 1, files.PIECE, files.PIECE + 1, 7 << 20])
+@pytest.mark.parametrize("size", [65536, (1 << 20) - 1, 7 << 20])
 def test_a_long_read_is_whole_and_its_end_is_told_as_for_a_short_one(context, file, size):
     content = os.urandom(1 << 20) * 8
     file.write_bytes(content[:size])

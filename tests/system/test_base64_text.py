@@ -42,15 +42,14 @@ def test_other_characters_are_refused(text):
 @pytest.mark.parametrize("size", [*range(8), 57, 58, 1000, 100_001])
 def test_bytes_of_any_length_come_back_in_one_line_and_in_many(size):
     data = os.urandom(size)
-    text = base64_text.encode(data)
-    assert "\n" not in text
+    text = base64.b64encode(data).decode()
     assert base64_text.decode(text) == data
     assert base64_text.decode(base64.encodebytes(data).decode()) == data
 
 
 @pytest.mark.parametrize("stray", "! -_\r\0")
 def test_one_stray_character_is_found_wherever_it_stands(stray):
-    text = base64_text.encode(bytes(9)) + "AA=="
+    text = base64.b64encode(bytes(9)).decode() + "AA=="
     for at in range(len(text)):
         for spoilt in (text[:at] + stray + text[at:], text[:at] + stray + text[at + 1 :]):
             with pytest.raises(InvalidArgument):

@@ -72,7 +72,7 @@ def _said(stream: str, said: Said) -> dict[str, object]:
     """Its two members, which are absent when nothing was said."""
     if not said.data:
         return {}
-    return {f"{stream}-data": base64_text.encode(said.data), f"{stream}-truncated": said.truncated}
+    return {f"{stream}-data": bytes(said.data), f"{stream}-truncated": said.truncated}
 
 
 def _environment(lines: Iterable[str]) -> dict[str, str]:

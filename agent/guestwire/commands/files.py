@@ -14,7 +14,6 @@ from ..system.open_files import OpenFile, OpenFiles
 
 READ_COUNT = 4096
 READ_LIMIT = 48 << 20
-PIECE = 3 << 20  # read and encoded at a time: three of its bytes make four characters
 WHENCE = {"set": os.SEEK_SET, "cur": os.SEEK_CUR, "end": os.SEEK_END}
 
 Whence = Annotated[Union[int, Literal["set", "cur", "end"]], "GuestFileWhence"]
@@ -38,7 +37,8 @@ def read_file(context: Context, handle: int, count: Optional[int] = None) -> dic
     if not 0 <= count <= READ_LIMIT:
         raise InvalidArgument(f"value '{count}' is invalid for argument count")
     with _explained("failed to read file"):
-        return _read(file, count)
+        data, eof = file.read(count)
+    return {"count": len(data), "buf-b64": data, "eof": eof}
 
 
 def write_file(
@@ -66,24 +66,6 @@ def flush_file(context: Context, handle: int) -> dict[str, object]:
     """Nothing waits to be flushed; the handle must exist."""
     _file(context, handle)
     return {}
-
-
-def _read(file: OpenFile, count: int) -> dict[str, object]:
-    """Piece by piece, so that the file's bytes and their base64 are never both whole in memory."""
-    texts: list[str] = []
-    had, eof, full = 0, False, True
-    while full and (had < count or not texts):
-        asked = min(count - had, PIECE)
-        try:
-            data, eof = file.read(asked)
-        except BlockingIOError:
-            if not texts:
-                raise
-            break
-        texts.append(base64_text.encode(data))
-        had += len(data)
-        full = len(data) == asked
-    return {"count": had, "buf-b64": texts[0] if len(texts) == 1 else "".join(texts), "eof": eof}
 
 
 def _files(context: Context) -> OpenFiles:

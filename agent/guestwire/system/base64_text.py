@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import binascii
-from typing import Optional, Union
+from typing import Optional
 
 from ..errors import InvalidArgument
 
 ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\n"
-
-
-def encode(data: Union[bytes, bytearray]) -> str:
-    return binascii.b2a_base64(data, newline=False).decode("ascii")
 
 
 def decode(text: str) -> bytes:
