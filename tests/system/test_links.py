@@ -88,20 +88,6 @@ def test_a_link_with_nothing_but_a_name_is_told():
     assert not told.up and told.physical
 
 
-def route(to, table, kind, **values):
-    return struct.pack("=BBBBBBBBI", 2, to, 0, 0, table, 3, 0, kind, 0) + attributes(**values)
-
-
-def test_a_default_route_is_told_with_its_gateway():
-    body = route(0, 254, 1, a5=b"\x0a\0\0\xfe", a4=struct.pack("=I", 2), a6=struct.pack("=I", 100))
-    assert links.parse_default_route(body) == links.DefaultRoute(4, "10.0.0.254", 2, 100)
-
-
-@pytest.mark.parametrize(("to", "table", "kind"), [(24, 254, 1), (0, 100, 1), (0, 254, 7)])
-def test_other_routes_are_not_the_default(to, table, kind):
-    assert links.parse_default_route(route(to, table, kind)) is None
-
-
 def test_this_machines_interfaces_are_those_of_sysfs():
     told = {link.name: link for link in links.links(LIVE)}
     shown = {path.name: path for path in Path("/sys/class/net").iterdir() if path.is_dir()}
@@ -115,7 +101,6 @@ def test_this_machines_interfaces_are_those_of_sysfs():
 
 def test_below_a_directory_there_are_no_links(root):
     assert links.links(root) == []
-    assert links.default_routes(root) == []
 
 
 def test_what_the_kernel_refuses_is_told():

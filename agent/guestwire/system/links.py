@@ -31,8 +31,6 @@ IFA_F_TEMPORARY = 0x01
 IFA_F_DEPRECATED = 0x20
 IFA_F_TENTATIVE = 0x40
 IFA_F_PERMANENT = 0x80
-RT_TABLE_MAIN = 254
-RTN_UNICAST = 1
 
 FAMILIES = {socket.AF_INET: 4, socket.AF_INET6: 6}
 SCOPES = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
@@ -99,15 +97,6 @@ class Link(NamedTuple):
         return not self.kind and not self.loopback
 
 
-class DefaultRoute(NamedTuple):
-    """`gateway` is "" when it has none; `index` is its interface's, 0 when it has several."""
-
-    family: int
-    gateway: str
-    index: int  # type: ignore[assignment]  # nobody looks a value up in a record
-    metric: int
-
-
 def links(root: Root) -> list[Link]:
     """All interfaces of our network namespace, by index. None below a Root that is not live."""
     if not root.live:
@@ -119,15 +108,6 @@ def links(root: Root) -> list[Link]:
             addresses.setdefault(parsed[0], []).append(parsed[1])
     found = [parse_link(b, addresses) for b in netlink.dump(RTM_GETLINK, LINK.pack(0, 0, 0, 0, 0))]
     return sorted(found, key=lambda link: link.index)
-
-
-def default_routes(root: Root) -> list[DefaultRoute]:
-    """The default routes of the main table, best first within a family; none when not live."""
-    if not root.live:
-        return []
-    bodies = netlink.dump(RTM_GETROUTE, ROUTE.pack(0, 0, 0, 0, 0, 0, 0, 0, 0))
-    found = [route for route in map(parse_default_route, bodies) if route is not None]
-    return sorted(found, key=lambda route: (route.family, route.metric))
 
 
 def parse_link(body: bytes, addresses: dict[int, list[Address]]) -> Link:
@@ -173,21 +153,6 @@ def parse_address(body: bytes) -> Optional[tuple[int, Address]]:
         temporary=family == socket.AF_INET6 and bool(flags & IFA_F_TEMPORARY),
         usable=not flags & (IFA_F_TENTATIVE | IFA_F_DEPRECATED),
         label=_text(found.get(3, b"")),  # IFA_LABEL
-    )
-
-
-def parse_default_route(body: bytes) -> Optional[DefaultRoute]:
-    """An RTM_NEWROUTE message without its header; None when it is not a default route."""
-    family, to, _, _, table, _, _, kind, _ = ROUTE.unpack_from(body)
-    if to or table != RT_TABLE_MAIN or kind != RTN_UNICAST or family not in FAMILIES:
-        return None
-    found = netlink.attributes(body, ROUTE.size)
-    gateway = found.get(5)  # RTA_GATEWAY
-    return DefaultRoute(
-        family=FAMILIES[family],
-        gateway=socket.inet_ntop(family, gateway) if gateway else "",
-        index=_number(found.get(4)),  # RTA_OIF
-        metric=_number(found.get(6)),  # RTA_PRIORITY
     )
 
 
