@@ -18,6 +18,7 @@ import re
 from typing import Optional
 
 from ..errors import PeerError
+from .json_escapes import unescaped
 from .json_value import JsonValue
 
 NOTHING = object()  # no value can be this: None is JSON's null
@@ -47,14 +48,6 @@ STRING_STOP = {
 # What a chunk may hold and leave us inside of the string, whichever quote began it.
 STRING_INSIDE = bytes(set(range(0x20, 0xFE)) - set(b"\"'\\"))
 BACKSLASH = 0x5C
-ESCAPE = re.compile(
-    r"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
-    r"|u((?![dD][89a-fA-F])[0-9a-fA-F]{4})|(.?))",
-    re.DOTALL,
-)
-ESCAPED = {  # the commonest first
-    "n": "\n", "/": "/", '"': '"', "r": "\r", "t": "\t", "b": "\b", "f": "\f", "'": "'", "\\": "\\"
-}  # fmt: skip
 
 AFTER_STRAY = re.compile(rb"[\x00-\x08\x0a-\x1f{}\[\]:,\xfe\xff]")
 AFTER_LINE = re.compile(rb"[\x00-\x08\x0a-\x1f\xfe\xff]")
@@ -211,13 +204,10 @@ class JsonReader:
         self._quote = 0
         self._at = end + 1
         self._admit(end - start + 2)
-        text = self._decoded(start, end)
-        del self._buffer[: self._at]  # at once: it may be much, and a copy of it follows
-        self._at = 0
-        if text is None:
-            self._value.invalid("invalid UTF-8 sequence in string")
-        else:
-            self._unescaped(text)
+        try:
+            self._value.scalar(unescaped(self._cut_out(start, end)))
+        except ValueError as error:
+            self._value.invalid(str(error))
         return True
 
     def _string_end(self) -> Optional[int]:
@@ -238,19 +228,16 @@ class JsonReader:
                 return at + 1
             at += 2
 
-    def _decoded(self, start: int, end: int) -> Optional[str]:
-        """Part of the buffer as text, with no second copy of its bytes on the way."""
-        with memoryview(self._buffer) as whole, whole[start:end] as part:
-            try:
-                return str(part, "utf-8")
-            except UnicodeDecodeError:
-                return None
-
-    def _unescaped(self, text: str) -> None:
+    def _cut_out(self, start: int, end: int) -> str:
+        """The string that was there; its bytes go at once, for they may be many."""
         try:
-            self._value.scalar(_unescaped(text) if "\\" in text else text)
-        except ValueError as error:
-            self._value.invalid(str(error))
+            with memoryview(self._buffer) as whole, whole[start:end] as part:
+                return str(part, "utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError("invalid UTF-8 sequence in string") from error
+        finally:
+            del self._buffer[: self._at]
+            self._at = 0
 
     def _stray(self, start: int, end: int) -> bool:
         """The byte at `end` cannot be there; `start` is where its token began."""
@@ -282,28 +269,3 @@ class JsonReader:
         if match:
             self._skip = None
         return match is not None
-
-
-def _unescaped(text: str) -> str:
-    """The string that is meant; ValueError says which escape means nothing."""
-    plain = text
-    if "\\\\" not in text:  # then every backslash begins an escape, and C finds them
-        for name, meant in ESCAPED.items():
-            plain = plain.replace("\\" + name, meant)
-            if "\\" not in plain:
-                return plain
-    return ESCAPE.sub(_unescape, text)
-
-
-def _unescape(match: re.Match[str]) -> str:
-    high, low, single, other = match.groups()
-    if high:
-        return chr(0x10000 + ((int(high, 16) & 0x3FF) << 10) + (int(low, 16) & 0x3FF))
-    if single:
-        return chr(int(single, 16))
-    if other in ESCAPED:
-        return ESCAPED[other]
-    if other == "u":
-        shown = match.string[match.start() : match.start() + 6]
-        raise ValueError(f"{shown} is not a valid Unicode character")
-    raise ValueError("invalid escape sequence in string")
