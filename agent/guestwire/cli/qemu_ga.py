@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Callable, NamedTuple, Optional
 
 from ..errors import ConfigError
-from . import activation, getopt_long, qemu_ga_options
+from ..signals import Signals
+from . import activation, daemon, getopt_long, qemu_ga_options
 from .getopt_long import NONE, OPTIONAL, REQUIRED, Found
 from .qemu_ga_options import Options
 
@@ -65,10 +66,18 @@ def _run(program: str, line: CommandLine) -> int:
     if ("D", None) in line.found:
         os.write(1, os.fsencode(qemu_ga_options.dump(options)))  # whatever the locale is
         return 0
-    from . import qemu_ga_service  # what is above answers without the agent's imports
+    here = os.getcwd()
+    started = daemon.detach() if options.daemon else _nothing
+    signals = Signals()
+    from . import qemu_ga_service  # what is above does without the agent
 
     return qemu_ga_service.serve(
-        options, lambda: qemu_ga_options.with_channel(load(), activated), listener
+        options,
+        lambda: qemu_ga_options.with_channel(load(), activated),
+        listener=listener,
+        here=here,
+        started=started,
+        signals=signals,
     )
 
 
@@ -116,3 +125,7 @@ def _version() -> str:
     from ..commands.protocol import OWN_VERSION
 
     return OWN_VERSION
+
+
+def _nothing() -> None:
+    pass

@@ -11,6 +11,7 @@ from ..commands.table import COMMANDS
 from ..config import Config
 from ..errors import ConfigError
 from ..service import Service
+from ..signals import Signals
 from ..system.freeze_marker import NAME as FROZEN_MARKER
 from . import daemon, qemu_ga_options
 from .qemu_ga_options import Options
@@ -30,15 +31,22 @@ OURS = frozenset(one.name for one in COMMANDS if not one.name.startswith("guest-
 KNOWN = frozenset(one.name for one in COMMANDS)
 
 
-def serve(options: Options, load: Callable[[], Options], listener: Optional[socket.socket]) -> int:
-    """Run the agent until a signal ends it; `load` reads the options again for SIGHUP.
+def serve(
+    options: Options,
+    load: Callable[[], Options],
+    *,
+    listener: Optional[socket.socket],
+    here: str,
+    started: Callable[[], None],
+    signals: Signals,
+) -> int:
+    """Run the agent until a signal ends it; the exit code.
 
-    Raises ConfigError for what cannot be used at the start.
+    `load` reads the options again, for SIGHUP; relative paths start from `here`, which a daemon
+    has left; `started` is called when all that was asked for works. Raises ConfigError.
     """
-    here = os.getcwd()  # relative paths start from here, also for a daemon that has left
     config = to_config(options, here)
     pidfile = os.path.join(here, options.pidfile)
-    started = daemon.detach() if options.daemon else _nothing
     locked = options.daemon and _lock(pidfile, config.statedir)
     try:
         _try_log_file(config.log_file)
@@ -53,7 +61,7 @@ def serve(options: Options, load: Callable[[], Options], listener: Optional[sock
             sockets={} if listener is None else {options.method: _opener(listener, options)},
             must_open=not options.retry_path,
             ready=ready,
-        ).run()
+        ).run(signals)
     finally:
         if locked:
             os.unlink(pidfile)
@@ -88,6 +96,8 @@ def _channels(options: Options, here: str) -> tuple[str, ...]:
         raise ConfigError(f"unsupported channel method/type: {options.method}")
     kind = KINDS[options.method]
     if options.method == "vsock-listen":
+        if ":" not in options.path:
+            raise ConfigError(f"{options.path}: vsock-listen needs CID:PORT")
         return (f"{kind}:{options.path}",)
     return (f"{kind}:{os.path.join(here, options.path)}",)
 
@@ -139,7 +149,3 @@ def _opener(listener: socket.socket, options: Options) -> Open:
     from ..transports.listen import ListenTransport
 
     return lambda: ListenTransport(listener, options.method)
-
-
-def _nothing() -> None:
-    pass

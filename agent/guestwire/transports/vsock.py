@@ -1,4 +1,4 @@
-"""AF_VSOCK, listening: "PORT", "CID:PORT", or "any-peer:PORT".
+"""AF_VSOCK, listening: "PORT" or "CID:PORT", with "any-peer:" before it if more than the host may.
 
 Any process of the guest could connect through the loopback device, so only the host's CID is
 let in unless the address says otherwise (vsock(7)).
@@ -13,7 +13,7 @@ from ..errors import TransportError
 from ..system.root import Root
 from .listen import ListenTransport
 
-ANY_PEER = "any-peer"
+ANY_PEER = "any-peer:"
 
 
 def discover(root: Root) -> Iterator[tuple[str, str]]:
@@ -22,9 +22,9 @@ def discover(root: Root) -> Iterator[tuple[str, str]]:
 
 
 def connect(root: Root, address: str) -> ListenTransport:
-    cid, _, port = address.rpartition(":")
+    cid, _, port = address.removeprefix(ANY_PEER).rpartition(":")
     try:
-        where = socket.VMADDR_CID_ANY if cid in ("", "-1", ANY_PEER) else int(cid)
+        where = socket.VMADDR_CID_ANY if cid in ("", "-1") else int(cid)
         listener = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         listener.bind((where, _port(port)))
         listener.listen(8)
@@ -32,9 +32,8 @@ def connect(root: Root, address: str) -> ListenTransport:
         raise TransportError(f"vsock:{address}: expected PORT or CID:PORT") from error
     except OSError as error:
         raise TransportError(f"vsock:{address}: {error.strerror or error}") from error
-    return ListenTransport(
-        listener, f"vsock:{address}", welcome=_anybody if cid == ANY_PEER else _is_host
-    )
+    welcome = _anybody if address.startswith(ANY_PEER) else _is_host
+    return ListenTransport(listener, f"vsock:{address}", welcome)
 
 
 def _port(text: str) -> int:
