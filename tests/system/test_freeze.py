@@ -340,6 +340,18 @@ def test_the_deadline_thaws_what_a_hanging_freeze_has_frozen_so_far(freezer, ker
     assert kernel.frozen == []
 
 
+def test_a_thaw_just_before_the_first_file_system_leaves_nothing_frozen(tmp_path, guest, kernel):
+    class Slow(type(guest)):
+        def write(self, *arguments, **named):
+            super().write(*arguments, **named)
+            assert freezer.thaw().count == 0
+
+    freezer = Freezer(Slow(tmp_path), run, {}, kernel)
+    with pytest.raises(CommandError, match="ended early"):
+        freezer.freeze("qga")
+    assert kernel.calls == [] and not freezer.frozen and not (tmp_path / MARKER).exists()
+
+
 # Hooks
 
 
@@ -428,14 +440,14 @@ def test_a_hook_that_leaves_a_daemon_on_its_output_does_not_block(freezer, add_h
 
 
 def test_a_thaw_during_the_freeze_hooks_waits_and_then_nothing_gets_frozen(
-    freezer, kernel, add_hook, hooks_called
+    freezer, kernel, add_hook, hooks_called, tmp_path
 ):
-    add_hook("10-slow", '[ "$1" = thaw ] || sleep 1')
+    add_hook("10-slow", f'[ "$1" = thaw ] || {{ sleep 1; echo done >> {tmp_path}/hooks.log; }}')
     add_hook("20-never", "")
     result = in_thread(freezer.freeze, "qga")
     wait_for(hooks_called)
     assert freezer.thaw().count == 0
-    assert hooks_called() == ["10-slow freeze", "10-slow thaw"]
+    assert hooks_called() == ["10-slow freeze", "done", "10-slow thaw"]
     wait_for(lambda: result)
     assert "ended early (thaw)" in str(result[0]) and kernel.calls == []
 
@@ -543,6 +555,20 @@ def test_a_freeze_that_cannot_be_noted_does_not_begin(freezer, kernel, tmp_path)
     with pytest.raises(CommandError, match="cannot note the freeze in /run/guestwire"):
         freezer.freeze("qga")
     assert kernel.calls == [] and not freezer.frozen
+
+
+def test_while_freeze_hooks_run_the_marker_says_which_are_owed_a_thaw(freezer, add_hook, tmp_path):
+    add_hook("10-db", f'[ "$1" = thaw ] || cp {tmp_path}/{MARKER} {tmp_path}/seen')
+    add_hook("20-app", "")
+    freezer.freeze("qga")
+    seen = json.loads((tmp_path / "seen").read_text())
+    assert seen["phase"] == freeze_marker.PREPARING
+    assert [hook[-6:] for hook in seen["hooks"]] == ["/10-db", "20-app"]
+
+
+def test_the_time_that_hooks_take_is_not_taken_from_the_freeze(freezer, add_hook):
+    add_hook("10-slow", "sleep 1")
+    assert freezer.freeze("qga", timeout=60).left() > 59.5
 
 
 # What a frozen disk would not allow
