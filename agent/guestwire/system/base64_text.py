@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import binascii
+from collections.abc import Iterator
 from typing import Optional
 
 from ..errors import InvalidArgument
 
 ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\n"
+PIECE = 1 << 16
 
 
 def decode(text: str) -> bytes:
@@ -16,15 +18,23 @@ def decode(text: str) -> bytes:
     Newlines do not count (Proxmox VE sends a line every 76 characters), an unfinished group of
     four is dropped, and padding may come anywhere. Raises InvalidArgument for any other character.
     """
-    data = _plain(text)
-    if data is not None:
-        return data
-    raw = text.encode("utf-8", "surrogatepass")  # what JSON lets in, so that it can be refused
-    if raw.translate(None, ALPHABET):
-        raise InvalidArgument("Base64 data contains invalid characters")
-    raw = raw.translate(None, b"\n")
-    data = _plain(raw.decode("ascii"))
-    return _irregular(raw) if data is None else data
+    data = None if "\n" in text else _plain(text)
+    return b"".join(_pieces(text)) if data is None else data
+
+
+def _pieces(text: str) -> Iterator[bytes]:
+    """Some at a time, since a text may be 64 MiB long, and each step here makes a copy."""
+    rest = b""
+    for at in range(0, len(text), PIECE):
+        # What is no text, but JSON lets in, is let in here as well, so that it can be refused.
+        raw = text[at : at + PIECE].encode("utf-8", "surrogatepass")
+        if raw.translate(None, ALPHABET):
+            raise InvalidArgument("Base64 data contains invalid characters")
+        raw = rest + raw.translate(None, b"\n")
+        whole = len(raw) // 4 * 4
+        raw, rest = raw[:whole], raw[whole:]
+        data = _plain(raw.decode("ascii"))
+        yield _irregular(raw) if data is None else data
 
 
 def _plain(text: str) -> Optional[bytes]:
@@ -46,7 +56,6 @@ def _plain(text: str) -> Optional[bytes]:
 
 def _irregular(raw: bytes) -> bytes:
     """GLib's reading: `=` is six zero bits, and in third or fourth place takes a byte away."""
-    raw = raw[: len(raw) // 4 * 4]
     data = binascii.a2b_base64(raw.replace(b"=", b"A"))
     pieces, start = [], 0
     at = raw.find(b"=")
