@@ -5,6 +5,7 @@ Nothing is buffered here: what a host writes is seen by the guest at once.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -156,10 +157,9 @@ class OpenFiles:
         self.close_handle(handle)
 
     def _descriptor(self, path: str, flags: int) -> int:
-        if not path.startswith("/") and path:
-            path = os.path.join(os.getcwd() if self._root.live else "/", path)
-        elif not path:
-            raise FileNotFoundError(2, os.strerror(2), path)
+        if not path:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        path = os.path.join(os.getcwd() if self._root.live else "/", path)
         flags |= os.O_NONBLOCK
         if flags & os.O_CREAT:
             try:
