@@ -23,6 +23,8 @@ SIGNS = ("/lib/ifupdown/settle-dad.sh", "/usr/lib/ifupdown/settle-dad.sh")  # no
 HEADER = "# Written by guestwire, and replaced at the next network.apply.\n"
 LOOPBACK = "auto lo\niface lo inet loopback\n"
 SOURCE = f"\nsource {DIRECTORY}/guestwire-*\n"
+# The agent's umask would make a resolv.conf, which hooks of ifup write, readable for root only.
+EVERYBODY_READS = ("sh", "-c", 'umask 022 && exec "$@"', "ifup")
 PROC = "/proc/sys/net/ipv6/conf"
 
 
@@ -97,11 +99,11 @@ def release(root: Root, run: Run, names: Sequence[str], deadline: float) -> None
 
 
 def activate(root: Root, run: Run, names: Sequence[str], changed: bool, deadline: float) -> None:
-    """A DHCP client stays behind; in the agent's own unit it would end when the agent does."""
+    """A DHCP client stays behind: in a scope it is no part of the agent's own unit."""
     systemd = root.exists("/run/systemd/system")
     scope = ["systemd-run", "--quiet", "--collect", "--scope"] if systemd else []
     for name in names:
-        done = run([*scope, "ifup", "--force", name], deadline=deadline)
+        done = run([*scope, *EVERYBODY_READS, "ifup", "--force", name], deadline=deadline)
         if done.code:
             raise CommandError(f"ifup {name}: {done.text}")
 
