@@ -73,6 +73,14 @@ def test_loop_devices_count_once_they_have_a_size_and_have_no_address(context, t
     ]
 
 
+def test_an_nvme_disk_that_does_not_tell_how_it_fares_is_told_of_without(context, tree):
+    tree.disk("pci0000:00/0000:00:04.0/nvme/nvme0/nvme0n1", "259:0")
+    tree.file("/dev/nvme0n1")
+    [disk] = disks.get_disks(context)
+    assert disk["address"]["bus-type"] == "nvme"
+    assert "smart" not in disk
+
+
 def test_a_guest_without_sysfs_has_no_disks(context):
     assert disks.get_disks(context) == []
 

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from ..dispatch.command import Context
-from ..system import block, disk_address
+from ..system import block, disk_address, nvme
 from ..system.root import Root
 
 UNKNOWN_PCI = disk_address.Pci(-1, -1, -1, -1)
+HEALTH_COUNTERS = (  # in the order of nvme.Health.counters
+    "data-units-read",
+    "data-units-written",
+    "host-read-commands",
+    "host-write-commands",
+    "controller-busy-time",
+    "power-cycles",
+    "power-on-hours",
+    "unsafe-shutdowns",
+    "media-errors",
+    "number-of-error-log-entries",
+)
 
 
 def get_disks(context: Context) -> list[dict[str, object]]:
@@ -24,12 +36,33 @@ def get_disks(context: Context) -> list[dict[str, object]]:
 def _disk(root: Root, disk: block.Device) -> dict[str, object]:
     made_from = [slave.node for slave in block.slaves(root, disk)]
     reply: dict[str, object] = {"name": disk.node, "partition": False, "dependencies": made_from}
-    if not disk.virtual:
-        reply["address"] = address(root, disk)
-    alias = block.mapping(root, disk) if disk.virtual else ""
-    if alias:
-        reply["alias"] = alias
+    if disk.virtual:
+        alias = block.mapping(root, disk)
+        return {**reply, "alias": alias} if alias else reply
+    reply["address"] = place = address(root, disk)
+    if place["bus-type"] == "nvme":
+        reply.update(_smart(root, disk))
     return reply
+
+
+def _smart(root: Root, disk: block.Device) -> dict[str, object]:
+    """The member `smart`; {} when the disk does not tell."""
+    try:
+        health = nvme.health(root, disk.node)
+    except OSError:
+        return {}
+    smart: dict[str, object] = {
+        "type": "nvme",
+        "critical-warning": health.critical_warning,
+        "temperature": health.temperature,
+        "available-spare": health.available_spare,
+        "available-spare-threshold": health.available_spare_threshold,
+        "percentage-used": health.percentage_used,
+    }
+    for name, (low, high) in zip(HEALTH_COUNTERS, health.counters):
+        smart[f"{name}-lo"] = low
+        smart[f"{name}-hi"] = high
+    return {"smart": smart}
 
 
 def address(root: Root, device: block.Device) -> dict[str, object]:
