@@ -35,7 +35,7 @@ QGA = (
     Command("guest-network-get-interfaces", "interfaces:get_interfaces", quiet=True),
     Command("guest-get-vcpus", "cpus:get_vcpus"),
     Command("guest-set-vcpus", "cpus:set_vcpus"),
-    Command("guest-get-disks", "disks:get_disks"),
+    Command("guest-get-disks", "disks:get_disks", long=True, quiet=True),
     Command("guest-get-fsinfo", "filesystems:get_fsinfo", long=True, quiet=True),
     Command("guest-set-user-password", "accounts:set_password", secrets=("password",)),
     Command("guest-get-memory-blocks", "memory:get_blocks"),
