@@ -56,6 +56,13 @@ def write_pid(path: str) -> int:
     return fd
 
 
+def remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:  # somebody was quicker
+        pass
+
+
 def _is_still(path: str, fd: int) -> bool:
     try:
         return os.path.samestat(os.stat(path), os.fstat(fd))

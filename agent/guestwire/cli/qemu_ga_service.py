@@ -6,13 +6,15 @@ import logging
 import os
 from typing import TYPE_CHECKING, Callable, Optional
 
+from .. import config
 from ..channel import Open
 from ..commands.table import COMMANDS
 from ..config import Config
 from ..errors import ConfigError
 from ..service import Service
 from ..signals import Signals
-from ..system.freeze_marker import NAME as FROZEN_MARKER
+from ..system import freeze_marker
+from ..system.root import Root
 from . import daemon, qemu_ga_options
 from .qemu_ga_options import Options
 
@@ -45,18 +47,18 @@ def serve(
     `load` reads the options again, for SIGHUP; relative paths start from `here`, which a daemon
     has left; `started` is called when all that was asked for works. Raises ConfigError.
     """
-    config = to_config(options, here)
+    wanted = to_config(options, here)
     pidfile = os.path.join(here, options.pidfile)
-    locked = options.daemon and _lock(pidfile, config.statedir)
+    locked = options.daemon and lock_pid_file(pidfile, wanted.statedir)
     try:
-        _try_log_file(config.log_file)
+        _try_log_file(wanted.log_file)
 
         def ready() -> None:
             _warn_of_unknown(options)
             started()
 
         return Service(
-            config,
+            wanted,
             reload=lambda: to_config(load(), here),
             sockets={} if listener is None else {options.method: _opener(listener, options)},
             must_open=not options.retry_path,
@@ -64,29 +66,51 @@ def serve(
         ).run(signals)
     finally:
         if locked:
-            os.unlink(pidfile)
+            daemon.remove(pidfile)
 
 
 def to_config(options: Options, here: str) -> Config:
     """What the service is to do; relative paths start from `here`.
 
-    Names that no command has are left out, as qemu-ga does not mind them.
+    What the administrator has decided in Guestwire's own configuration, of commands and of how
+    they behave, holds here, too: the agent does not get looser by being called another name.
     """
     statedir = os.path.join(here, options.statedir)
     if not os.path.isdir(statedir):
         raise ConfigError(f"{statedir}: the state directory does not exist")
-    settings = {"statedir": statedir}
-    if options.fsfreeze_hook:
-        settings["fsfreeze-hook"] = os.path.join(here, options.fsfreeze_hook)
+    own = config.load()
+    settings = {**own.settings, "statedir": statedir}
+    if options.fsfreeze_hook is not None:
+        hook = options.fsfreeze_hook
+        settings["fsfreeze-hook"] = os.path.join(here, hook) if hook else ""
     return Config(
         channels=_channels(options, here),
         statedir=statedir,
         log_file=os.path.join(here, options.logfile) if options.logfile else "",
-        log_level="debug" if options.verbose else "info",
-        allow=_allow(options),
-        block=_block(options),
+        log_level=_log_level(options),
+        allow=_both(_allow(options), own.allow),
+        block=_block(options) | own.block & KNOWN,
         settings=settings,
     )
+
+
+def lock_pid_file(path: str, statedir: str) -> bool:
+    """False when the guest is still frozen, as an agent that was killed has left it.
+
+    Writing then could wait for ever, and only this agent can thaw.
+    """
+    marker = freeze_marker.read(Root("/"), statedir, None)
+    if marker is not None and marker.boot == freeze_marker.boot_id(Root("/")):
+        return False
+    daemon.write_pid(path)
+    return True
+
+
+def _log_level(options: Options) -> str:
+    """A daemon without a log file can say nothing but why it did not start."""
+    if options.verbose:
+        return "debug"
+    return "warning" if options.daemon and not options.logfile else "info"
 
 
 def _channels(options: Options, here: str) -> tuple[str, ...]:
@@ -120,21 +144,18 @@ def _block(options: Options) -> frozenset[str]:
     return block & KNOWN
 
 
+def _both(
+    one: Optional[frozenset[str]], other: Optional[frozenset[str]]
+) -> Optional[frozenset[str]]:
+    if one is None or other is None:
+        return other if one is None else one
+    return one & other
+
+
 def _warn_of_unknown(options: Options) -> None:
     unknown = qemu_ga_options.names(options.allow_rpcs + options.block_rpcs) - KNOWN
     if unknown:
         log.warning("no command is named %s", ", ".join(sorted(unknown)))
-
-
-def _lock(pidfile: str, statedir: str) -> bool:
-    """False when the guest is still frozen, as an agent that was killed has left it.
-
-    Writing then could wait for ever, and only this agent can thaw.
-    """
-    if os.path.exists(os.path.join(statedir, FROZEN_MARKER)):
-        return False
-    daemon.write_pid(pidfile)
-    return True
 
 
 def _try_log_file(path: str) -> None:
