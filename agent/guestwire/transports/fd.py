@@ -13,6 +13,7 @@ import select
 from ..errors import HostAway, Stopped, TransportError
 
 READ_SIZE = 65536
+HANG_UP = select.EPOLLHUP | select.EPOLLRDHUP | select.EPOLLERR
 EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 
 
@@ -33,6 +34,7 @@ class FdTransport:
         self._lasting = lasting
         self._whole_reads = whole_reads
         self._readable = True
+        self._hung_up = False
         self._host_present = False
         self._stopped = False
         self._stop_reader, self._stop_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -52,7 +54,7 @@ class FdTransport:
                     raise TransportError(f"{self.name}: {error.strerror}") from error
                 if data:
                     self._host_present = True
-                    self._readable = not self._whole_reads or len(data) == READ_SIZE
+                    self._readable = self._may_have_more(len(data))
                     return data
                 self._readable = False
                 if not self._lasting:
@@ -83,10 +85,15 @@ class FdTransport:
         for fd in (self._fd, self._stop_reader, self._stop_writer):
             os.close(fd)
 
+    def _may_have_more(self, count: int) -> bool:
+        """After a hang-up there is an end of file to read, and no further edge to tell of it."""
+        return self._hung_up or not self._whole_reads or count == READ_SIZE
+
     def _wait(self) -> None:
         for fd, events in self._epoll.poll():
             if fd == self._fd and events & ~select.EPOLLOUT:
                 self._readable = True
+                self._hung_up = bool(events & HANG_UP)
         if self._stopped:
             raise Stopped(self.name)
 
