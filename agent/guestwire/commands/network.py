@@ -15,13 +15,14 @@ def show(context: Context) -> dict[str, object]:
     """Every interface with what the kernel says of it, and the name servers in use."""
     root = context.root
     ways = routes(root)
-    owners = {link.name: detect.owner(root, link.name) for link in links(root)}
+    found = links(root)
+    owners = {link.name: detect.owner(root, link.name) for link in found}
     interfaces = [
         {
             **_link(link, [way for way in ways if way.index == link.index]),
             "managed-by": owners[link.name] or None,
         }
-        for link in links(root)
+        for link in found
     ]
     managers = sorted(set(owners.values()) - {""})
     return {

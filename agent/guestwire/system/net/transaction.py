@@ -48,8 +48,7 @@ def apply(
         _write(root, changes)
         return Applied(backend.NAME, sorted(changes), False, names)
     if changes or probe.lacking_now(root, network):
-        present = [name for name in names if nics.index(root, name)]
-        _bring_into_force(root, run, backend, network, changes, present, deadline)
+        bring_into_force(root, run, backend, network, changes, deadline)
     return Applied(backend.NAME, sorted(changes), True, names)
 
 
@@ -98,62 +97,67 @@ def _write(root: Root, files: Files) -> None:
         log.info("network: %s %s", "removed" if file is None else "wrote", path)
 
 
-def _bring_into_force(
-    root: Root,
-    run: Run,
-    backend: Backend,
-    network: Network,
-    changes: Files,
-    names: list[str],
-    deadline: float,
+def bring_into_force(
+    root: Root, run: Run, backend: Backend, network: Network, changes: Files, deadline: float
 ) -> None:
-    before = {path: _read(root, path) for path in changes}
-    running = backend.running(root, names)
-    old_links = [link for link in links(root) if link.name in names]
+    """Write files, have the manager take them up, and wait until the network is what they say.
+
+    Raises CommandError, or what the manager's tools raised, after everything has been put back.
+    """
+    names = [name for one in network.ethernets for name in one.names if nics.index(root, name)]
+    before = _Before(
+        {path: _read(root, path) for path in changes},
+        [link for link in links(root) if link.name in names],
+        backend.running(root, names),
+    )
     now = time.monotonic()
     until = now + max(0.0, deadline - now) * SHARE
     try:
         backend.release(root, run, names, until)
         _write(root, changes)
-        for argv in link_state.forgotten(network, before, old_links):
+        for argv in link_state.forgotten(network, before.files, before.links):
             run(argv, deadline=until)
         backend.activate(root, run, names, bool(changes), until)
         probe.wait(root, backend, network, until)
     except (CommandError, OSError) as error:
+        problem = _put_back(root, run, backend, names, before, deadline)
         text = f"the network was put back as it was: {_plain(error)}"
-        problem = _put_back(root, run, backend, before, old_links, running, deadline)
         if problem:
             text = f"{_plain(error)}; and the network could not be put back: {problem}"
         log.warning("network: %s", text)
-        code = type(error) if isinstance(error, CommandError) else CommandError
-        raise code(
-            text + (f"; and putting it back failed: {problem}" if problem else "")
-        ) from error
+        raise (type(error) if isinstance(error, CommandError) else CommandError)(text) from error
+
+
+class _Before(NamedTuple):
+    """What there was: None for a file that was not there, and the links that were running."""
+
+    files: dict[str, Optional[File]]
+    links: list[Link]
+    running: list[str]
 
 
 def _put_back(
-    root: Root,
-    run: Run,
-    backend: Backend,
-    before: Files,
-    old_links: list[Link],
-    running: list[str],
-    deadline: float,
+    root: Root, run: Run, backend: Backend, names: list[str], before: _Before, deadline: float
 ) -> str:
-    """Undo what was begun; "" or what stood in the way. Files first of all: a boot reads them."""
+    """Undo what was begun, as far as it goes; "" or what stood in the way."""
     until = max(deadline, time.monotonic() + FOR_ROLLBACK)
+    problems = []
     try:
-        backend.release(root, run, [link.name for link in old_links], until)
-    except (CommandError, OSError) as error:
+        backend.release(root, run, names, until)
+    except (CommandError, OSError) as error:  # the files are what the next boot goes by
         log.warning("network: %s", error)
+    for path, file in before.files.items():
+        try:
+            _write(root, {path: file} if file or root.exists(path) else {})
+        except OSError as error:
+            problems.append(_plain(error))
     try:
-        _write(root, before)
-        for argv in link_state.back(old_links, links(root)):
+        for argv in link_state.back(before.links, links(root)):
             run(argv, deadline=until)
-        backend.activate(root, run, running, bool(before), until)
+        backend.activate(root, run, before.running, bool(before.files), until)
     except (CommandError, OSError) as error:
-        return _plain(error)
-    return ""
+        problems.append(_plain(error))
+    return "; ".join(problems)
 
 
 def _plain(error: Union[CommandError, OSError]) -> str:
