@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
 import sys
 import time
+import tty
 
 import pytest
 
@@ -324,6 +326,23 @@ def test_the_state_directory_must_exist(program):
     code, _, errors = call(program, "-t", "/nonexistent/state")
     assert code == 1
     assert b"/nonexistent/state" in errors
+
+
+def test_a_serial_line_is_served(program, tmp_path):
+    host, line = pty.openpty()
+    tty.setraw(host)
+    command = [program, "-m", "isa-serial", "-p", os.ttyname(line), "-t", str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    try:
+        assert b"serving" in process.stderr.readline()
+        os.write(host, b'{"execute": "guest-ping"}\n')
+        assert json.loads(os.read(host, 100)) == {"return": {}}
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+        process.stderr.close()
+        os.close(host)
+        os.close(line)
 
 
 def test_with_retry_path_it_waits_for_the_channel(program, tmp_path):
