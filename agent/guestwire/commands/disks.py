@@ -6,7 +6,6 @@ from ..dispatch.command import Context
 from ..system import block, disk_address, nvme
 from ..system.root import Root
 
-UNKNOWN_PCI = disk_address.Pci(-1, -1, -1, -1)
 HEALTH_COUNTERS = (  # in the order of nvme.Health.counters
     "data-units-read",
     "data-units-written",
@@ -39,8 +38,9 @@ def _disk(root: Root, disk: block.Device) -> dict[str, object]:
     if disk.virtual:
         alias = block.mapping(root, disk)
         return {**reply, "alias": alias} if alias else reply
-    reply["address"] = place = address(root, disk)
-    if place["bus-type"] == "nvme":
+    address = disk_address.of(root, disk)
+    reply["address"] = disk_address.describe(address)
+    if address.place.bus_type == "nvme":
         reply.update(_smart(root, disk))
     return reply
 
@@ -63,22 +63,3 @@ def _smart(root: Root, disk: block.Device) -> dict[str, object]:
         smart[f"{name}-lo"] = low
         smart[f"{name}-hi"] = high
     return {"smart": smart}
-
-
-def address(root: Root, device: block.Device) -> dict[str, object]:
-    """A GuestDiskAddress. libvirt refuses one without `pci-controller`, so it is there always."""
-    found = disk_address.of(root, device)
-    reply: dict[str, object] = {
-        "pci-controller": (found.pci or UNKNOWN_PCI)._asdict(),
-        "bus-type": found.place.bus_type,
-        "bus": found.place.bus,
-        "target": found.place.target,
-        "unit": found.place.unit,
-    }
-    if device.node:
-        reply["dev"] = device.node
-    if found.serial:
-        reply["serial"] = found.serial
-    if found.ccw is not None:
-        reply["ccw-address"] = found.ccw._asdict()
-    return reply

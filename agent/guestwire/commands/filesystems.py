@@ -6,10 +6,9 @@ import os
 import posixpath
 
 from ..dispatch.command import Context
-from ..system import block
+from ..system import block, disk_address
 from ..system.mounts import Mount, file_systems
 from ..system.root import Root
-from .disks import address
 
 
 def get_fsinfo(context: Context) -> list[dict[str, object]]:
@@ -20,7 +19,7 @@ def get_fsinfo(context: Context) -> list[dict[str, object]]:
 def _describe(root: Root, mount: Mount) -> dict[str, object]:
     try:
         device = block.by_number(root, mount.major, mount.minor)
-        name, disks = device.name, [address(root, disk) for disk in block.backing(root, device)]
+        name, disks = device.name, _disks(root, device)
     except OSError:  # a container sees mounts of devices that its sysfs does not show
         name, disks = posixpath.basename(mount.source), []
     return {
@@ -30,6 +29,11 @@ def _describe(root: Root, mount: Mount) -> dict[str, object]:
         **_sizes(root, mount.mountpoint),
         "disk": disks,
     }
+
+
+def _disks(root: Root, device: block.Device) -> list[dict[str, object]]:
+    below = block.backing(root, device)
+    return [disk_address.describe(disk_address.of(root, disk)) for disk in below]
 
 
 def _sizes(root: Root, mountpoint: str) -> dict[str, int]:

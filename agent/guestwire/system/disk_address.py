@@ -21,6 +21,9 @@ class Pci(NamedTuple):
     function: int
 
 
+UNKNOWN_PCI = Pci(-1, -1, -1, -1)
+
+
 class Ccw(NamedTuple):
     """A channel device of s390."""
 
@@ -59,6 +62,24 @@ def of(root: Root, device: block.Device) -> DiskAddress:
         _ccw(parts),
         block.serial(root, device),
     )
+
+
+def describe(address: DiskAddress) -> dict[str, object]:
+    """A GuestDiskAddress of QEMU's schema. libvirt refuses one without `pci-controller`."""
+    told: dict[str, object] = {
+        "pci-controller": (address.pci or UNKNOWN_PCI)._asdict(),
+        "bus-type": address.place.bus_type,
+        "bus": address.place.bus,
+        "target": address.place.target,
+        "unit": address.place.unit,
+    }
+    if address.device.node:
+        told["dev"] = address.device.node
+    if address.serial:
+        told["serial"] = address.serial
+    if address.ccw is not None:
+        told["ccw-address"] = address.ccw._asdict()
+    return told
 
 
 def _through_controller(root: Root, path: str) -> str:
