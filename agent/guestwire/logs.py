@@ -41,9 +41,12 @@ class HeldBack(logging.Handler):
 
 
 def start(level: str, file: str = "") -> HeldBack:
-    """Send every line of the package at `level` and above to standard error or to a file."""
+    """Send every line of the package at `level` and above to standard error or to a file.
+
+    The file is opened for the first line: an agent that starts in a frozen guest would wait.
+    """
     logging.raiseExceptions = False  # a full disk must not fill standard error with tracebacks
-    target = logging.FileHandler(file) if file else logging.StreamHandler()
+    target = logging.FileHandler(file, delay=True) if file else logging.StreamHandler()
     target.setFormatter(logging.Formatter(FILE_LINE if file else LINE))
     handler = HeldBack(target)
     package = logging.getLogger("guestwire")

@@ -75,14 +75,15 @@ class Service:
     def run(self, signals: Optional[Signals] = None) -> int:
         """Serve until SIGTERM or SIGINT; the exit code. `signals` if they are caught already."""
         signals = signals or Signals()
+        systemd = os.environ.pop("NOTIFY_SOCKET", "")  # not for the programs that hosts start
         self._freezer.resume()
         self._match_channels(self._config)
         if self._must_open and not self._all_open():
             return 1
         self._ready()
-        _notify("READY=1")
+        _notify(systemd, "READY=1")
         self._supervise(signals)
-        _notify("STOPPING=1")
+        _notify(systemd, "STOPPING=1")
         for channel in self._channels.values():
             channel.stop()
         self._jobs.close()
@@ -148,9 +149,10 @@ class Service:
                 channel.start()
 
     def _all_open(self) -> bool:
-        for channel in self._channels.values():
-            channel.tried.wait(START_PATIENCE)
-        return not any(channel.error for channel in self._channels.values())
+        return all(
+            channel.tried.wait(START_PATIENCE) and channel.error is None
+            for channel in self._channels.values()
+        )
 
     def _on_freeze(self, frozen: bool) -> None:
         """Told before the first file system is frozen, and after the last is thawed."""
@@ -192,9 +194,8 @@ def _is_before_9_1(version: str) -> bool:
     return major.isdecimal() and (int(major), int(minor if minor.isdecimal() else 0)) < (9, 1)
 
 
-def _notify(state: str) -> None:
+def _notify(address: str, state: str) -> None:
     """Tell systemd, if it asked to be told (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
     import socket

@@ -17,6 +17,7 @@ class Signals:
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)  # the byte in the pipe is all that it does
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would cost us exit codes
 
     def fileno(self) -> int:
         return self._reader

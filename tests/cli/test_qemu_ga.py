@@ -16,7 +16,7 @@ import pytest
 
 from agents import Agent
 from drop_in import call, install, with_socket
-from guestwire.cli.qemu_ga_service import lock_pid_file
+from guestwire.cli.qemu_ga_service import is_left_frozen
 from guestwire.commands.protocol import OWN_VERSION
 
 DEFAULTS = b"""[general]
@@ -436,14 +436,12 @@ def test_a_daemon_that_cannot_start_says_so_to_its_parent(program, tmp_path):
     assert call(program, "-d", "-f", "/nonexistent/pid", "-t", str(tmp_path))[0] == 1
 
 
-def test_no_pid_file_is_written_while_the_guest_may_be_frozen(tmp_path):
-    marker, pid = tmp_path / "qga.state.isfrozen", tmp_path / "pid"
+def test_a_guest_that_a_killed_agent_left_frozen_is_told_from_one_that_has_booted_since(tmp_path):
+    marker = tmp_path / "qga.state.isfrozen"
     marker.write_text("")  # as qemu-ga leaves it
-    assert not lock_pid_file(str(pid), str(tmp_path))
-    assert not pid.exists()
+    assert is_left_frozen(str(tmp_path))
     marker.write_text('{"phase": "frozen", "boot": "another"}')
-    assert lock_pid_file(str(pid), str(tmp_path))
-    assert int(pid.read_text()) == os.getpid()
+    assert not is_left_frozen(str(tmp_path))
 
 
 # A socket from systemd

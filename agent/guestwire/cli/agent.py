@@ -46,11 +46,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Say what would be served; ConfigError says what is wrong."""
+    """Say what would be served, or what is wrong: the first thing, by file and line."""
+    from .. import transports
     from ..service import Service
 
     config = _config(options)
     Service(config)
+    for channel in config.channels:
+        transports.kind(channel.partition(":")[0])
     print("configuration is good; channels:", ", ".join(config.channels) or "none")
     return 0
 

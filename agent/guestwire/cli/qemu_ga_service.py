@@ -49,9 +49,13 @@ def serve(
     """
     wanted = to_config(options, here)
     pidfile = os.path.join(here, options.pidfile)
-    locked = options.daemon and lock_pid_file(pidfile, wanted.statedir)
+    may_write = not is_left_frozen(wanted.statedir)
+    locked = options.daemon and may_write
+    if locked:
+        daemon.write_pid(pidfile)
     try:
-        _try_log_file(wanted.log_file)
+        if wanted.log_file and may_write:
+            _try_log_file(wanted.log_file)
 
         def ready() -> None:
             _warn_of_unknown(options)
@@ -94,16 +98,13 @@ def to_config(options: Options, here: str) -> Config:
     )
 
 
-def lock_pid_file(path: str, statedir: str) -> bool:
-    """False when the guest is still frozen, as an agent that was killed has left it.
+def is_left_frozen(statedir: str) -> bool:
+    """Whether an agent that was killed has left this guest frozen.
 
     Writing then could wait for ever, and only this agent can thaw.
     """
     marker = freeze_marker.read(Root("/"), statedir, None)
-    if marker is not None and marker.boot == freeze_marker.boot_id(Root("/")):
-        return False
-    daemon.write_pid(path)
-    return True
+    return marker is not None and marker.boot == freeze_marker.boot_id(Root("/"))
 
 
 def _log_level(options: Options) -> str:
@@ -159,11 +160,10 @@ def _warn_of_unknown(options: Options) -> None:
 
 
 def _try_log_file(path: str) -> None:
-    if path:
-        try:
-            open(path, "ab").close()
-        except OSError as error:
-            raise ConfigError(f"cannot open log file {path}: {error.strerror}") from error
+    try:
+        open(path, "ab").close()
+    except OSError as error:
+        raise ConfigError(f"cannot open log file {path}: {error.strerror}") from error
 
 
 def _opener(listener: socket.socket, options: Options) -> Open:

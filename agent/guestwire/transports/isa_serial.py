@@ -25,8 +25,10 @@ def discover(root: Root) -> Iterator[tuple[str, str]]:
 
 def connect(root: Root, address: str) -> FdTransport:
     """Open the line raw and for ourselves alone; a getty on it would eat half of each request."""
-    import serial  # optional in the guest: only serial lines need it
-
+    try:
+        import serial  # optional in the guest: only serial lines need it
+    except ImportError as error:
+        raise TransportError(f"isa-serial:{address}: needs pyserial: {error}") from error
     device, _, speed = address.partition(",")
     try:
         line = serial.Serial(device, int(speed or SPEED), exclusive=True)

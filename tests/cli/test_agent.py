@@ -1,0 +1,88 @@
+"""guestwire-agent as an administrator calls it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from guestwire import __version__
+from guestwire.commands.table import COMMANDS
+
+
+def call(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "guestwire", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        **options,
+    )
+
+
+def test_without_arguments_it_says_how_to_use_it():
+    done = call()
+    assert done.returncode == 0
+    assert "subcommands" in done.stdout
+    assert "run" in done.stdout
+
+
+def test_version_names_both_versions():
+    assert call("--version").stdout.startswith(f"guestwire-agent {__version__} (commands of QEMU")
+
+
+@pytest.mark.parametrize("arguments", [("bogus",), ("run", "--bogus"), ("run", "--log-level", "x")])
+def test_what_is_not_understood_is_2_and_one_line_of_error(arguments):
+    done = call(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("guestwire-agent")
+
+
+def test_check_names_the_file_the_line_and_the_key(tmp_path):
+    file = tmp_path / "agent.conf"
+    file.write_text("[agent]\nbogus = 1\n")
+    done = call("check", "--config", str(file))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"guestwire-agent: {file}:2: [agent] has no key 'bogus'")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_check_finds_names_that_no_command_has(tmp_path):
+    file = tmp_path / "agent.conf"
+    file.write_text("[policy]\nblock = guest-exce\n")
+    done = call("check", "--config", str(file))
+    assert done.returncode == 1
+    assert "no command is named guest-exce" in done.stderr
+
+
+def test_check_of_a_good_file_says_what_would_be_served(tmp_path):
+    file = tmp_path / "agent.conf"
+    file.write_text("[agent]\nchannels = virtio-serial:org.example.0\n")
+    done = call("check", "--config", str(file))
+    assert done.returncode == 0
+    assert "virtio-serial:org.example.0" in done.stdout
+
+
+def test_a_plugin_that_is_missing_is_named(tmp_path):
+    file = tmp_path / "agent.conf"
+    file.write_text("[agent]\nplugins = no_such_plugin\n")
+    done = call("check", "--config", str(file))
+    assert done.returncode == 1
+    assert "cannot import no_such_plugin" in done.stderr
+
+
+def test_a_kind_of_channel_that_does_not_exist_is_named(tmp_path):
+    done = call("check", "--channel", "carrier-pigeon:1")
+    assert done.returncode == 1
+    assert "'carrier-pigeon'; there are virtio-serial" in done.stderr
+
+
+def test_commands_lists_the_whole_table():
+    listed = [line.split()[0] for line in call("commands").stdout.splitlines()]
+    assert listed == [command.name for command in COMMANDS]
+
+
+def test_qemu_ga_s_options_make_it_qemu_ga():
+    assert call("-V").stdout.startswith("QEMU Guest Agent ")
+    assert call("-D").stdout.startswith("[general]\n")
