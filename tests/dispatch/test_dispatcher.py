@@ -136,6 +136,18 @@ def test_no_more_long_commands_run_at_once_than_there_is_room_for(monkeypatch):
     gate.set()
 
 
+def test_long_commands_one_after_the_other_share_a_thread():
+    threads = workers.Workers()
+    seen = {threads.run(threading.get_ident, time.monotonic() + 5, "it") for _ in range(5)}
+    assert len(seen) == 1
+    assert threading.get_ident() not in seen
+
+
+def test_what_a_long_command_raises_is_raised_where_it_was_asked_for():
+    with pytest.raises(ZeroDivisionError):
+        workers.Workers().run(lambda: 1 / 0, time.monotonic() + 5, "it")
+
+
 def lines(caplog):
     return [(record.levelname, record.getMessage()) for record in caplog.records]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Callable, Optional, TypeVar
+from queue import Empty, SimpleQueue
+from typing import Callable, NamedTuple, Optional, TypeVar
 
 from ..errors import CommandError, DeadlinePassed
 
@@ -13,42 +14,70 @@ T = TypeVar("T")
 GRACE = 2.0  # seconds that a handler gets to notice its deadline by itself, and to undo
 
 
+class _Outcome(NamedTuple):
+    value: object
+    error: Optional[BaseException]
+
+
+class _Task(NamedTuple):
+    work: Callable[[], object]
+    outcome: SimpleQueue[_Outcome]
+
+
 class Workers:
-    """A thread lives as long as its command; at most `limit` run at once, abandoned ones too."""
+    """At most `limit` commands run at once, those that were given up included.
+
+    One idle thread is kept: starting another takes longer than most of these commands.
+    """
 
     def __init__(self, limit: int = 8) -> None:
-        self._free = threading.BoundedSemaphore(limit)
         self._limit = limit
+        self._lock = threading.Lock()
+        self._running = 0
+        self._idle: Optional[SimpleQueue[_Task]] = None
 
     def run(self, work: Callable[[], T], deadline: float, what: str) -> T:
         """Do the work in another thread, and wait for it until its deadline and a little more.
 
         Raises what the work raises, and DeadlinePassed when it goes on in the background.
         """
-        if not self._free.acquire(blocking=False):
-            raise CommandError(f"{self._limit} long commands are running already; try again later")
-        outcome = _Outcome(work, self._free)
-        threading.Thread(target=outcome.run, name=what, daemon=True).start()
-        if not outcome.done.wait(max(0.0, deadline - time.monotonic()) + GRACE):
-            raise DeadlinePassed(f"{what} is not done yet; it goes on, but its result will be lost")
-        if outcome.error is not None:
-            raise outcome.error
-        return outcome.value  # type: ignore[return-value]  # there is one when there is no error
-
-
-class _Outcome:
-    def __init__(self, work: Callable[[], object], free: threading.Semaphore) -> None:
-        self.done = threading.Event()
-        self.value: object = None
-        self.error: Optional[BaseException] = None
-        self._work = work
-        self._free = free
-
-    def run(self) -> None:
+        outcome: SimpleQueue[_Outcome] = SimpleQueue()
+        self._take_worker().put(_Task(work, outcome))
         try:
-            self.value = self._work()
-        except BaseException as error:
-            self.error = error
-        finally:
-            self._free.release()
-            self.done.set()
+            value, error = outcome.get(timeout=max(0.0, deadline - time.monotonic()) + GRACE)
+        except Empty:
+            text = f"{what} is not done yet; it goes on, but its result will be lost"
+            raise DeadlinePassed(text) from None
+        if error is not None:
+            raise error
+        return value  # type: ignore[return-value]  # it is work's, and work returns a T
+
+    def _take_worker(self) -> SimpleQueue[_Task]:
+        """The inbox of a thread that has nothing to do."""
+        with self._lock:
+            if self._running >= self._limit:
+                text = f"{self._limit} long commands are running already; try again later"
+                raise CommandError(text)
+            self._running += 1
+            inbox, self._idle = self._idle, None
+        if inbox is None:
+            inbox = SimpleQueue()
+            threading.Thread(target=self._work, args=(inbox,), name="worker", daemon=True).start()
+        return inbox
+
+    def _work(self, inbox: SimpleQueue[_Task]) -> None:
+        while True:
+            work, outcome = inbox.get()
+            try:
+                result = _Outcome(work(), None)
+            except BaseException as error:  # whoever waits for it decides what it means
+                result = _Outcome(None, error)
+            with self._lock:
+                self._running -= 1
+                stays = self._idle is None
+                if stays:
+                    self._idle = inbox
+            outcome.put(result)
+            del work, outcome, result  # an idle thread must not keep what it worked on
+            if not stays:
+                return
