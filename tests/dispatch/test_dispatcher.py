@@ -133,6 +133,7 @@ def test_no_more_long_commands_run_at_once_than_there_is_room_for(monkeypatch):
             few.run(gate.wait, time.monotonic(), "wait")
     with pytest.raises(workers.CommandError, match="2 long commands are running"):
         few.run(gate.wait, time.monotonic(), "wait")
+    assert few.run(lambda: "thawed", time.monotonic() + 5, "thaw", always=True) == "thawed"
     gate.set()
 
 

@@ -6,6 +6,7 @@ from typing import TypedDict
 
 from ..dispatch.command import Context
 from ..system import memory_blocks
+from ..system.root import Root
 
 _Optional = TypedDict("_Optional", {"can-offline": bool}, total=False)
 _Required = TypedDict("_Required", {"phys-index": int, "online": bool})
@@ -29,6 +30,10 @@ def set_blocks(context: Context, mem_blks: list[MemoryBlock]) -> list[dict[str, 
 
 def get_block_info(context: Context) -> dict[str, int]:
     return {"size": memory_blocks.size(context.root)}
+
+
+def has_blocks(root: Root) -> bool:
+    return memory_blocks.present(root)
 
 
 def _set(context: Context, number: int, online: bool) -> dict[str, object]:

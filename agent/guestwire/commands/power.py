@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..dispatch.command import Context
 from ..errors import InvalidArgument
 from ..system import power
+from ..system.root import Root
 
 
 def shutdown(context: Context, mode: str = "powerdown") -> None:
@@ -25,3 +26,15 @@ def suspend_ram(context: Context) -> None:
 
 def suspend_hybrid(context: Context) -> None:
     power.sleep(context.root, context.run, "hybrid", context.deadline)
+
+
+def can_suspend_disk(root: Root) -> bool:
+    return power.can_sleep(root, "disk")
+
+
+def can_suspend_ram(root: Root) -> bool:
+    return power.can_sleep(root, "ram")
+
+
+def can_suspend_hybrid(root: Root) -> bool:
+    return power.can_sleep(root, "hybrid")

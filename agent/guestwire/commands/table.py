@@ -29,9 +29,16 @@ QGA = (
     Command("guest-fsfreeze-freeze-list", "freeze:qga_freeze_list", long=True, deadline=HOUR),
     Command("guest-fsfreeze-thaw", "freeze:qga_thaw", while_frozen=True, long=True, deadline=HOUR),
     Command("guest-fstrim", "trim:trim", long=True, deadline=HOUR),
-    Command("guest-suspend-disk", "power:suspend_disk", replies=False),
-    Command("guest-suspend-ram", "power:suspend_ram", replies=False),
-    Command("guest-suspend-hybrid", "power:suspend_hybrid", replies=False),
+    Command(
+        "guest-suspend-disk", "power:suspend_disk", replies=False, needs="power:can_suspend_disk"
+    ),
+    Command("guest-suspend-ram", "power:suspend_ram", replies=False, needs="power:can_suspend_ram"),
+    Command(
+        "guest-suspend-hybrid",
+        "power:suspend_hybrid",
+        replies=False,
+        needs="power:can_suspend_hybrid",
+    ),
     Command("guest-network-get-interfaces", "interfaces:get_interfaces", quiet=True),
     Command("guest-get-vcpus", "cpus:get_vcpus"),
     Command("guest-set-vcpus", "cpus:set_vcpus"),
@@ -40,7 +47,7 @@ QGA = (
     Command("guest-set-user-password", "accounts:set_password", secrets=("password",)),
     Command("guest-get-memory-blocks", "memory:get_blocks"),
     Command("guest-set-memory-blocks", "memory:set_blocks"),
-    Command("guest-get-memory-block-info", "memory:get_block_info"),
+    Command("guest-get-memory-block-info", "memory:get_block_info", needs="memory:has_blocks"),
     Command("guest-exec-status", "exec:status", quiet=True),
     Command("guest-exec", "exec:start", secrets=("arg", "env", "input-data")),
     Command("guest-get-host-name", "hostname:qga_name", quiet=True),

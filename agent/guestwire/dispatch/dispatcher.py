@@ -100,7 +100,9 @@ class Dispatcher:
         context = Context(self._root, self._run, self._jobs, deadline, self.settings, self.listed)
         if not command.long:
             return call(context, **arguments)
-        return self._workers.run(lambda: call(context, **arguments), deadline, command.name)
+        return self._workers.run(
+            lambda: call(context, **arguments), deadline, command.name, always=command.while_frozen
+        )
 
     def _load(self, command: Command) -> Bound:
         bound = self._bound.get(command.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import NamedTuple
 
 from ..errors import CommandError, Unsupported
 from .root import Root
@@ -19,11 +20,22 @@ WAYS_DOWN = {
     "reboot": ("/sbin/reboot", "-r"),
 }
 
-# For each kind of sleep: systemd's verb, its unit, and the word for /sys/power/state.
+STATE = "/sys/power/state"
+
+
+class Sleep(NamedTuple):
+    """systemd's verb and unit, and the word that the kernel lists in /sys/power/state."""
+
+    verb: str
+    unit: str
+    word: str
+    by_kernel: bool = True  # writing the word is all of it
+
+
 SLEEPS = {
-    "disk": ("hibernate", "systemd-hibernate.service", "disk"),
-    "ram": ("suspend", "systemd-suspend.service", "mem"),
-    "hybrid": ("hybrid-sleep", "systemd-hybrid-sleep.service", ""),
+    "disk": Sleep("hibernate", "systemd-hibernate.service", "disk"),
+    "ram": Sleep("suspend", "systemd-suspend.service", "mem"),
+    "hybrid": Sleep("hybrid-sleep", "systemd-hybrid-sleep.service", "disk", by_kernel=False),
 }
 
 
@@ -40,20 +52,25 @@ def shut_down(root: Root, run: Run, way: str, deadline: float) -> None:
         raise CommandError(f"child process has failed to shutdown: {done.text}")
 
 
+def can_sleep(root: Root, kind: str) -> bool:
+    """Whether the kernel knows the state; whether the machine wakes up again, only trying tells."""
+    return SLEEPS[kind].word in root.read_text(STATE, missing="").split()
+
+
 def sleep(root: Root, run: Run, kind: str, deadline: float) -> None:
     """Suspend, by systemd where it is there, else by the kernel; returns after waking up.
 
     Raises Unsupported when there is no way to, CommandError when each way failed.
     """
     root.require_live()
-    verb, unit, word = SLEEPS[kind]
+    verb, unit, word, by_kernel = SLEEPS[kind]
     failures = []
     if _systemd_knows(root, run, unit, deadline):
         done = run(["systemctl", verb], deadline=deadline)
         if done.code == 0:
             return
         failures.append(done.text)
-    if word and word in root.read_text("/sys/power/state", missing="").split():
+    if by_kernel and can_sleep(root, kind):
         failure = _write_state(root, word)
         if not failure:
             return
@@ -73,11 +90,11 @@ def _systemd_knows(root: Root, run: Run, unit: str, deadline: float) -> bool:
 def _write_state(root: Root, word: str) -> str:
     """Why it failed, or nothing."""
     try:
-        fd = root.open("/sys/power/state", os.O_WRONLY)
+        fd = root.open(STATE, os.O_WRONLY)
         try:
             os.write(fd, word.encode())
         finally:
             os.close(fd)
     except OSError as error:
-        return f"cannot write to '/sys/power/state': {error.strerror}"
+        return f"cannot write to '{STATE}': {error.strerror}"
     return ""
