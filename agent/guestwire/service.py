@@ -7,7 +7,6 @@ import logging
 import os
 import select
 import signal
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Callable, Optional
 
@@ -156,7 +155,6 @@ class Service:
 
     def _on_freeze(self, frozen: bool) -> None:
         """Told before the first file system is frozen, and after the last is thawed."""
-        sys.dont_write_bytecode = frozen
         if frozen:
             self._dispatcher.preload()
             self._logs.hold_back()

@@ -21,6 +21,7 @@ OURS = ("-h", "--help", "--version")
 
 def main(argv: Optional[list[str]] = None) -> int:
     """Run the command line; the exit code: 0 done, 1 failed, 2 not understood."""
+    sys.dont_write_bytecode = True  # installing does; in a guest left frozen a write would wait
     program = os.path.basename(sys.argv[0])
     arguments = sys.argv[1:] if argv is None else argv
     if program == "qemu-ga" or (arguments and arguments[0][:1] == "-" and arguments[0] not in OURS):
