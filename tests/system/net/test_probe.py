@@ -157,3 +157,30 @@ class Slow:
 def test_at_the_deadline_what_is_still_missing_is_told(root):
     with pytest.raises(CommandError, match=r"^eth0 is configuring; eth0 is gone$"):
         probe.wait(root, Slow(), STATIC, time.monotonic() + 0.3)
+
+
+RULE = "[RoutingPolicyRule]\nFrom=192.0.2.0/24\nTable=100\nPriority=7\n"
+RULE6 = "[RoutingPolicyRule]\nTo=2001:db8::/32\nTable=254\nFirewallMark=5\nTypeOfService=16\n"
+
+
+def deleted(old, new):
+    return [" ".join(argv) for argv in link_state.forgotten_rules(old, new)]
+
+
+def test_rules_of_an_old_file_are_deleted_unless_the_new_one_has_them_too():
+    old = {"/a": File(f"[Match]\nName=eth0\n\n{RULE}\n{RULE6}\n[DHCPv4]\nUseDNS=no\n")}
+    six = "ip -6 rule del to 2001:db8::/32 fwmark 5 tos 16 lookup 254"
+    four = "ip -4 rule del from 192.0.2.0/24 lookup 100 priority 7"
+    assert deleted(old, {"/a": File(RULE)}) == [six]
+    assert deleted(old, {"/a": None}) == [four, six]
+    assert deleted(old, old) == []
+
+
+def test_what_has_not_come_back_is_told():
+    ways = [route("0.0.0.0/0", "192.0.2.254")]
+    old = probe.State([link(address("192.0.2.1/24"), address("192.0.2.9/24", dynamic=True))], ways)
+    assert list(probe.gone(old, old)) == []
+    assert list(probe.gone(old, probe.State([link()], []))) == [
+        "eth0 has no 192.0.2.1/24",
+        "there is no route to 0.0.0.0/0 via 192.0.2.254",
+    ]

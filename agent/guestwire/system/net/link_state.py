@@ -1,4 +1,4 @@
-"""MAC, MTU and being up: what a link keeps when the file that set it has gone."""
+"""What stays in the kernel when the file that set it has gone: MAC, MTU, being up, rules."""
 
 from __future__ import annotations
 
@@ -12,13 +12,22 @@ from .model import Ethernet, File, Network
 ETHERNET_MTU = 1500
 SET_MTU = re.compile(r"(?:MTUBytes=|\bmtu )(\d+)$", re.MULTILINE)
 SET_MAC = re.compile(r"(?:MACAddress=|\baddress )([0-9a-f:]{17})$", re.MULTILINE)
+SECTION = re.compile(r"^\[RoutingPolicyRule\]\n((?:[^\[\n].*\n)+)", re.MULTILINE)
+SELECTORS = {
+    "From": "from",
+    "To": "to",
+    "FirewallMark": "fwmark",
+    "TypeOfService": "tos",
+    "Table": "lookup",
+    "Priority": "priority",
+}
+
+Files = Mapping[str, Optional[File]]
 
 
-def forgotten(
-    network: Network, old: Mapping[str, Optional[File]], links: Sequence[Link]
-) -> Iterator[list[str]]:
+def forgotten(network: Network, old: Files, links: Sequence[Link]) -> Iterator[list[str]]:
     """Commands that undo what files of ours had set, and the new network does not mention."""
-    text = "".join(file.text for file in old.values() if file is not None)
+    text = _joined(old)
     for ethernet in network.ethernets:
         for link in links:
             if link.name in ethernet.names:
@@ -34,6 +43,21 @@ def back(old: Sequence[Link], new: Sequence[Link]) -> Iterator[list[str]]:
         words += ["mtu", str(link.mtu)] if there.mtu != link.mtu else []
         words += ["down"] if there.up and not link.up else []
         yield from _command(there.name, words)
+
+
+def forgotten_rules(old: Files, new: Files) -> Iterator[list[str]]:
+    """Commands that delete the rules of old files for networkd; 247 leaves them where they are."""
+    kept = set(SECTION.findall(_joined(new)))
+    for section in SECTION.findall(_joined(old)):
+        if section not in kept:
+            found = dict(line.split("=", 1) for line in section.splitlines())
+            pairs = [(word, found[key]) for key, word in SELECTORS.items() if key in found]
+            family = "-6" if ":" in section else "-4"
+            yield ["ip", family, "rule", "del", *(word for pair in pairs for word in pair)]
+
+
+def _joined(files: Files) -> str:
+    return "".join(file.text for file in files.values() if file is not None)
 
 
 def _forgotten(ethernet: Ethernet, link: Link, text: str) -> list[str]:

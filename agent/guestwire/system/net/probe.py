@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Optional
 
 from ...errors import CommandError
 from ..links import Link, links
@@ -16,6 +17,19 @@ INTERVAL = 0.2
 LOOKS = 3  # in a row without anything missing: networkd begins a little after it was told to
 
 
+class State(NamedTuple):
+    """What the kernel says of some links, or of all."""
+
+    links: list[Link]
+    routes: list[Route]
+
+    @classmethod
+    def now(cls, root: Root, names: Optional[Sequence[str]] = None) -> State:
+        found = [link for link in links(root) if names is None or link.name in names]
+        indexes = {link.index for link in found}
+        return cls(found, [way for way in routes(root) if way.index in indexes])
+
+
 def wait(root: Root, backend: Backend, network: Network, deadline: float) -> None:
     """Return when nothing is missing any more; CommandError at the deadline, with what is."""
     good = 0
@@ -25,6 +39,30 @@ def wait(root: Root, backend: Backend, network: Network, deadline: float) -> Non
         good = 0 if missing else good + 1
         if missing and time.monotonic() >= deadline:
             raise CommandError("; ".join(missing))
+
+
+def wait_back(root: Root, old: State, deadline: float) -> str:
+    """Wait for what was there to be there again; "" or what is still missing at the deadline."""
+    while True:
+        missing = "; ".join(gone(old, State.now(root)))
+        if not missing or time.monotonic() >= deadline:
+            return missing
+        time.sleep(INTERVAL)
+
+
+def gone(old: State, new: State) -> Iterator[str]:
+    """What DHCP or a router gave may well be another thing now."""
+    there = {(link.index, one.address) for link in new.links for one in link.addresses}
+    for link in old.links:
+        for one in link.addresses:
+            lasting = not one.dynamic and one.scope != "link"
+            if lasting and (link.index, one.address) not in there:
+                yield f"{link.name} has no {one.address}/{one.prefix}"
+    ways = {(way.to, way.via, way.index, way.table) for way in new.routes}
+    for way in old.routes:
+        lasting = way.default and way.protocol not in ("ra", "dhcp")
+        if lasting and (way.to, way.via, way.index, way.table) not in ways:
+            yield f"there is no route to {way.to} via {way.via}"
 
 
 def _unsettled(root: Root, backend: Backend, network: Network) -> Iterator[str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, Optional, Union
 
 from ...errors import CommandError
-from ..links import Link, links
+from ..links import links
 from ..root import Root
 from ..run import Run
 from . import detect, link_state, nics, probe, resolver
@@ -107,7 +107,7 @@ def bring_into_force(
     names = [name for one in network.ethernets for name in one.names if nics.index(root, name)]
     before = _Before(
         {path: _read(root, path) for path in changes},
-        [link for link in links(root) if link.name in names],
+        probe.State.now(root, names),
         backend.running(root, names),
     )
     now = time.monotonic()
@@ -115,12 +115,14 @@ def bring_into_force(
     try:
         backend.release(root, run, names, until)
         _write(root, changes)
-        for argv in link_state.forgotten(network, before.files, before.links):
+        for argv in link_state.forgotten(network, before.files, before.state.links):
+            run(argv, deadline=until)
+        for argv in link_state.forgotten_rules(before.files, changes):
             run(argv, deadline=until)
         backend.activate(root, run, names, bool(changes), until)
         probe.wait(root, backend, network, until)
     except (CommandError, OSError) as error:
-        problem = _put_back(root, run, backend, names, before, deadline)
+        problem = _put_back(root, run, backend, names, before, changes, deadline)
         text = f"the network was put back as it was: {_plain(error)}"
         if problem:
             text = f"{_plain(error)}; and the network could not be put back: {problem}"
@@ -132,12 +134,18 @@ class _Before(NamedTuple):
     """What there was: None for a file that was not there, and the links that were running."""
 
     files: dict[str, Optional[File]]
-    links: list[Link]
+    state: probe.State
     running: list[str]
 
 
 def _put_back(
-    root: Root, run: Run, backend: Backend, names: list[str], before: _Before, deadline: float
+    root: Root,
+    run: Run,
+    backend: Backend,
+    names: list[str],
+    before: _Before,
+    changes: Files,
+    deadline: float,
 ) -> str:
     """Undo what was begun, as far as it goes; "" or what stood in the way."""
     until = max(deadline, time.monotonic() + FOR_ROLLBACK)
@@ -152,12 +160,15 @@ def _put_back(
         except OSError as error:
             problems.append(_plain(error))
     try:
-        for argv in link_state.back(before.links, links(root)):
+        for argv in link_state.back(before.state.links, links(root)):
+            run(argv, deadline=until)
+        for argv in link_state.forgotten_rules(changes, before.files):
             run(argv, deadline=until)
         backend.activate(root, run, before.running, bool(before.files), until)
+        problems.append(probe.wait_back(root, before.state, until))
     except (CommandError, OSError) as error:
         problems.append(_plain(error))
-    return "; ".join(problems)
+    return "; ".join(filter(None, problems))
 
 
 def _plain(error: Union[CommandError, OSError]) -> str:
