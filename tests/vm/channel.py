@@ -63,7 +63,7 @@ class Channel:
             except socket.timeout:
                 raise NoAnswer(f"only {bytes(self._buffer[:80])!r}") from None
             if not data:
-                raise NoAnswer("the other side hung up")
+                raise ConnectionResetError("the other side hung up")
             self._buffer += data
         line, _, rest = bytes(self._buffer).partition(b"\n")
         self._buffer = bytearray(rest)
@@ -118,21 +118,42 @@ class Channel:
         raise NoAnswer(f"{argv} still runs after {timeout} s")
 
 
-def open_agent(path: Union[str, Path], timeout: float = 120) -> Channel:
+def open_agent(path: Union[str, Path], timeout: float = 240) -> Channel:
     """A channel to the agent behind `path`, as soon as it answers."""
     end = time.monotonic() + timeout
-    while True:
-        channel = None
+    channel = None
+    while time.monotonic() < end:
         try:
-            channel = Channel(path)
-            channel.sync(timeout=2)
+            channel = channel or Channel(path)
+            channel.sync(timeout=3)
             return channel
-        except (NoAnswer, OSError):
-            if channel is not None:
-                channel.close()
-            if time.monotonic() > end:
-                raise NoAnswer(f"{path}: no agent answered within {timeout} s") from None
+        except NoAnswer:
+            continue
+        except OSError:
+            channel = None
             time.sleep(0.1)
+    if channel is not None:
+        channel.close()
+    raise NoAnswer(f"{path}: no agent answered within {timeout} s")
+
+
+def ask_console(path: Union[str, Path], command: str, timeout: float = 15) -> str:
+    """What the root shell on a guest's serial console says: the way in when no agent is up."""
+    said = b""
+    with socket.socket(socket.AF_UNIX) as console:
+        console.settimeout(1)
+        end = time.monotonic() + timeout
+        try:
+            console.connect(str(path))
+            console.sendall(f"\n{command}; echo 'the'' end'\n".encode())
+            while b"the end" not in said and time.monotonic() < end:
+                try:
+                    said += console.recv(1 << 16)
+                except socket.timeout:
+                    continue
+        except OSError as error:
+            return f"{path}: {error}"
+    return said.decode(errors="replace")
 
 
 class Qmp(Channel):

@@ -21,7 +21,7 @@ if __name__ == "__main__":  # run as a file it belongs to no package
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from vm import images, install
-from vm.channel import Channel, NoAnswer, Qmp, open_agent
+from vm.channel import Channel, NoAnswer, Qmp, ask_console, open_agent
 from vm.images import Image
 
 AGENT = "org.qemu.guest_agent.0"
@@ -88,13 +88,12 @@ class Guest:
                     raise NoAnswer(f"QEMU did not start: {words}") from None
                 time.sleep(0.02)
 
-    def open(self, name: str = AGENT, timeout: float = 120) -> Channel:
+    def open(self, name: str = AGENT, timeout: float = 240) -> Channel:
         """A channel to the agent on the port `name`, as soon as it answers."""
         try:
             return open_agent(self.port(name), timeout)
         except NoAnswer as error:
-            words = self.console.read_text(errors="replace")[-3000:]
-            raise NoAnswer(f"{error}; the console says:\n{words}") from None
+            raise NoAnswer(f"{error}\n{why(self.directory)}") from None
 
     @property
     def side(self) -> Channel:
@@ -103,13 +102,22 @@ class Guest:
             self._side = self.open(SIDE)
         return self._side
 
+    def settle(self) -> None:
+        """Until the boot is over: agents answer before the last disk is mounted."""
+        settle(self.side)
+
     def plug(self, name: str) -> None:
         """Add the port `name` to the running guest."""
         assert self.qmp is not None
         path = {"type": "unix", "data": {"path": str(self.port(name))}}
         backend = {"type": "socket", "data": {"addr": path, "server": True, "wait": False}}
         self.qmp.call("chardev-add", {"id": f"c-{name}", "backend": backend})
-        port = {"driver": "virtserialport", "id": name, "name": name, "chardev": f"c-{name}"}
+        port: dict[str, object] = {
+            "driver": "virtserialport",
+            "id": name,
+            "name": name,
+            "chardev": f"c-{name}",
+        }
         self.qmp.call("device_add", port)
 
     def unplug(self, name: str) -> None:
@@ -166,6 +174,29 @@ class Guest:
             argv += ["-chardev", f"socket,id=c-{name},path={self.port(name)},server=on,wait=off"]
             argv += ["-device", f"virtserialport,id={name},name={name},chardev=c-{name}"]
         return argv
+
+
+# systemd does not count what udev has yet to announce: the last mount and the address of eth0.
+SETTLED = """
+systemctl is-system-running --wait
+for _ in $(seq 300); do
+    findmnt /mnt/loop && ip -4 address show dev eth0 | grep inet && exit
+    sleep 0.2
+done
+"""
+
+QUESTIONS = "systemctl --failed; systemctl list-jobs; journalctl --no-pager -b -n 60"
+
+
+def settle(side: Channel) -> None:
+    """Wait until the guest is as it will stay; a unit that failed is not our matter here."""
+    side.run(SETTLED, timeout=180)
+
+
+def why(directory: Path) -> str:
+    """What a guest that does not answer has to say: the end of its log, and of its journal."""
+    log = (directory / "console.log").read_text(errors="replace")[-2000:]
+    return log + ask_console(directory / "console", QUESTIONS)
 
 
 def overlay(base: Path, top: Path) -> None:

@@ -31,7 +31,7 @@ PACKAGES = (
     " python3 python3-msgpack python3-serial qemu-guest-agent"
 )
 MORE_PACKAGES = {
-    "bullseye": "ifupdown python-pip-whl",
+    "bullseye": "ifupdown python-pip-whl python3-distutils",
     "bookworm": "ifupdown python3-pip-whl util-linux-extra",  # -extra: hwclock
     "trixie": "python3-pip-whl util-linux-extra",  # systemd-networkd is in systemd
 }
@@ -52,7 +52,7 @@ MMDEBSTRAP = (
 
 FSTAB = """\
 /dev/vda / ext4 noatime 0 0
-/dev/vdb /mnt/data ext4 nofail,x-systemd.device-timeout=5s 0 0
+/dev/vdb /mnt/data ext4 nofail 0 0
 /mnt/data/loop.img /mnt/loop ext4 loop,nofail 0 0
 """
 
@@ -69,13 +69,14 @@ Description=The test rig's own way into this guest
 DefaultDependencies=no
 BindsTo=dev-virtio\\x2dports-org.guestwire.side.0.device
 After=dev-virtio\\x2dports-org.guestwire.side.0.device
+StartLimitIntervalSec=0
 
 [Service]
 RuntimeDirectory=guestwire-side
 ExecStart=/usr/sbin/qemu-ga -m virtio-serial -p /dev/virtio-ports/org.guestwire.side.0 \\
     -t /run/guestwire-side -f /run/guestwire-side/pid
 Restart=always
-RestartSec=0
+RestartSec=1
 """
 
 # Debian's rule of this name would start qemu-ga with its port; this one only lets units name ports.
@@ -94,7 +95,8 @@ FILES = {
 }
 
 IFUPDOWN = """\
-auto lo eth0
+auto lo
+allow-hotplug eth0
 iface lo inet loopback
 iface eth0 inet static
     address 10.0.2.15/24
@@ -109,7 +111,7 @@ NETWORK_FILES = {
 
 MASKED = (
     "apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer"
-    " e2scrub_reap.service fstrim.timer ifupdown-pre.service getty@tty1.service"
+    " e2scrub_reap.service fstrim.timer getty@tty1.service"
     " systemd-networkd-wait-online.service systemd-timesyncd.service"
 )
 # Run in the new tree. The ssh server is there for those who start it: its start is slow under TCG.

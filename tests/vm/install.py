@@ -19,7 +19,8 @@ SOURCES = ("agent", "pyproject.toml", "README.md", "LICENSE", "service-units")
 UNITS = "/etc/systemd/system"
 RULES = "/etc/udev/rules.d"
 # Debian's package python3-pip-whl has pip as a wheel, which runs without being installed.
-PIP = "/usr/share/python-wheels/pip-*.whl/pip install --quiet --no-deps --no-index"
+# (A pattern that goes on behind the wheel's name would match no file.)
+PIP = "$(echo /usr/share/python-wheels/pip-*.whl)/pip install --quiet --no-deps --no-index"
 # debugfs on a directory that is there already, and on a file that is not there yet.
 EXPECTED = ("Ext2 directory already exists", "File not found by ext2_lookup")
 
@@ -33,7 +34,7 @@ def disk(image: Image, directory: Path) -> Path:
     made = disk_path(directory)
     images.run(["cp", "--sparse=always", "--reflink=auto", str(image.disk), str(made)])
     with tempfile.TemporaryDirectory(prefix="guestwire-wheel-") as work:
-        _write(made, _stage(image, wheel(), Path(work)))
+        _write(made, _stage(image, Path(work)))
     return made
 
 
@@ -106,6 +107,7 @@ def _write(disk: Path, stage: Path) -> None:
         ["debugfs", "-w", "-f", "-", str(disk)],
         input="\n".join(lines), capture_output=True, text=True
     )  # fmt: skip
-    wrong = [line for line in done.stderr.splitlines()[1:] if not line.endswith(EXPECTED)]
+    said = done.stderr.splitlines()[1:]
+    wrong = [line for line in said if line.strip() and not any(one in line for one in EXPECTED)]
     if done.returncode or wrong:
         raise BuildError("debugfs: " + "\n".join(wrong))
