@@ -20,7 +20,7 @@ from .dispatch.jobs import Jobs
 from .dispatch.policy import FROZEN_BEFORE_9_1, NOT_ALLOWED, Policy
 from .errors import ConfigError
 from .signals import Signals
-from .system.freeze import Freezer
+from .system.freeze.freezer import Freezer
 from .system.root import Root
 from .system.run import run
 from .wire.qga import QgaDialect

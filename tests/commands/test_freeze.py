@@ -10,7 +10,7 @@ from guestwire.commands.table import COMMANDS
 from guestwire.dispatch.dispatcher import Dispatcher
 from guestwire.dispatch.jobs import Jobs
 from guestwire.dispatch.policy import Policy
-from guestwire.system.freeze import Freezer
+from guestwire.system.freeze.freezer import Freezer
 from guestwire.system.run import run
 from guestwire.wire.events import Failure, Request
 

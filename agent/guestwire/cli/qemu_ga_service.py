@@ -13,7 +13,7 @@ from ..config import Config
 from ..errors import ConfigError
 from ..service import Service
 from ..signals import Signals
-from ..system import freeze_marker
+from ..system.freeze import mark
 from ..system.root import Root
 from . import daemon, qemu_ga_options
 from .qemu_ga_options import Options
@@ -103,8 +103,8 @@ def is_left_frozen(statedir: str) -> bool:
 
     Writing then could wait for ever, and only this agent can thaw.
     """
-    marker = freeze_marker.read(Root("/"), statedir, None)
-    return marker is not None and marker.boot == freeze_marker.boot_id(Root("/"))
+    marker = mark.read(Root("/"), statedir, None)
+    return marker is not None and marker.boot == mark.boot_id(Root("/"))
 
 
 def _log_level(options: Options) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..dispatch.command import Context
-from ..system import block, disk_address, nvme
 from ..system.root import Root
+from ..system.storage import block, disk_address, nvme
 
 HEALTH_COUNTERS = (  # in the order of nvme.Health.counters
     "data-units-read",

@@ -6,9 +6,9 @@ import os
 import posixpath
 
 from ..dispatch.command import Context
-from ..system import block, disk_address
-from ..system.mounts import Mount, file_systems
 from ..system.root import Root
+from ..system.storage import block, disk_address
+from ..system.storage.mounts import Mount, file_systems
 
 
 def get_fsinfo(context: Context) -> list[dict[str, object]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Optional
 
 from ..dispatch.command import Context
-from ..system.freeze import Freezer
-from ..system.freeze_plan import FROZEN
+from ..system.freeze.freezer import Freezer
+from ..system.freeze.plan import FROZEN
 
 
 def qga_status(context: Context) -> str:
@@ -23,7 +23,7 @@ def qga_freeze_list(context: Context, mountpoints: Optional[list[str]] = None) -
 
 def qga_thaw(context: Context) -> int:
     """A thaw hook that fails is no failure to thaw; it is logged, and fs.status tells of it."""
-    return _freezer(context).thaw().count
+    return _freezer(context).thaw().file_systems
 
 
 def freeze(
@@ -40,7 +40,10 @@ def freeze(
 
 def thaw(context: Context) -> dict[str, object]:
     thawed = _freezer(context).thaw()
-    return {"thawed": thawed.count, "hooks": [outcome.report() for outcome in thawed.outcomes]}
+    return {
+        "thawed": thawed.file_systems,
+        "hooks": [outcome.report() for outcome in thawed.outcomes],
+    }
 
 
 def extend(context: Context, timeout: int) -> dict[str, object]:

@@ -8,8 +8,9 @@ from typing import Optional
 
 from ..dispatch.command import Context
 from ..errors import CommandError, InvalidArgument
-from ..system import authorized_keys, selinux, ssh_keys
+from ..system import selinux
 from ..system.accounts import Account, find
+from ..system.ssh import authorized_keys, key_lines
 
 
 def qga_get(context: Context, username: str) -> dict[str, list[str]]:
@@ -49,12 +50,12 @@ def list_keys(context: Context, user: str) -> dict[str, list[dict[str, object]]]
     """The keys that sshd would take, in its order; lines that it passes over are not among them."""
     found: list[dict[str, object]] = []
     for line in authorized_keys.lines(context.root, _account(context, user)):
-        key = ssh_keys.find(line.text)
+        key = key_lines.find(line.text)
         if key is not None:
             found.append(
                 {
                     "type": key.type,
-                    "fingerprint": ssh_keys.fingerprint(key),
+                    "fingerprint": key_lines.fingerprint(key),
                     "comment": _shown(key.comment),
                     "options": [_shown(option) for option in key.options],
                     "file": line.path,
@@ -81,8 +82,8 @@ def remove_keys(context: Context, user: str, keys: list[str]) -> dict[str, int]:
     account = _account(context, user)
 
     def unwanted(line: str) -> bool:
-        key = ssh_keys.find(line)
-        return key is not None and ssh_keys.fingerprint(key) in prints
+        key = key_lines.find(line)
+        return key is not None and key_lines.fingerprint(key) in prints
 
     done = authorized_keys.remove(context.root, account, unwanted)
     _relabel(context, done.files)
@@ -102,7 +103,7 @@ def _exact(line: str) -> Optional[tuple[Hashable, Hashable]]:
 
 def _identity(line: str) -> Optional[tuple[Hashable, Hashable]]:
     """sshd's reading: a key is what it proves, its options how it is let in; comments are not."""
-    key = ssh_keys.find(line)
+    key = key_lines.find(line)
     return None if key is None else (key.identity, key.options)
 
 
@@ -110,13 +111,13 @@ def _check_loosely(keys: list[str]) -> None:
     """What qemu-ga refuses, since hosts send what it takes: virsh an empty line after the last
     key of a file, others types of keys that this guest's sshd may know and we do not."""
     for key in keys:
-        if key.strip().startswith("#") or not ssh_keys.is_one_line(key.strip()):
+        if key.strip().startswith("#") or not key_lines.is_one_line(key.strip()):
             raise InvalidArgument(f"invalid OpenSSH public key: '{key}'")
 
 
-def _check(index: int, line: str) -> ssh_keys.Key:
+def _check(index: int, line: str) -> key_lines.Key:
     try:
-        return ssh_keys.accept(line)
+        return key_lines.accept(line)
     except InvalidArgument as error:
         raise InvalidArgument(f"keys[{index}] is no public key: {error}") from error
 
@@ -125,7 +126,7 @@ def _fingerprint(index: int, text: str) -> str:
     if re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}", text.strip()):
         return text.strip()
     try:
-        return ssh_keys.fingerprint(ssh_keys.parse(text))
+        return key_lines.fingerprint(key_lines.parse(text))
     except InvalidArgument as error:
         raise InvalidArgument(
             f"keys[{index}] is neither a public key nor a SHA256 fingerprint: {error}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Optional
 
 from ..dispatch.command import Context
-from ..system.trim import Trimmed, trim_all
+from ..system.storage.trim import Trimmed, trim_all
 
 
 def trim(context: Context, minimum: Optional[int] = None) -> dict[str, list[dict[str, object]]]:

@@ -1,0 +1,1 @@
+"""Mounts, block devices, and what the kernel is asked to do with them."""
