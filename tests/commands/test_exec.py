@@ -119,6 +119,7 @@ def test_input_that_is_not_base64_starts_nothing(agent, tmp_path):
         ("/nowhere/x", "No such file or directory"),
         ("no-such-program", "No such file or directory"),
         ("", "No such file or directory"),
+        ("x" * 256, "File name too long"),
         ("/", "Permission denied"),
         ("/etc/passwd", "Permission denied"),
     ],

@@ -10,6 +10,7 @@ from guestwire.dispatch.params import Binder
 from guestwire.errors import InvalidArgument
 
 Vcpu = TypedDict("Vcpu", {"logical-id": int, "online": bool})
+Block = TypedDict("Block", {"phys-index": Annotated[int, "uint64"]})
 
 
 class Entry(Vcpu, total=False):
@@ -28,6 +29,7 @@ def handler(
     mode: Literal["halt", "reboot"] = "halt",
     anything: Optional[dict[str, object]] = None,
     ratio: float = 0.0,
+    blocks: Optional[list[Block]] = None,
 ): ...
 
 
@@ -45,6 +47,7 @@ GOOD = [
     {"number": 2**63 - 1, "whence": "cur", "ratio": 0.5},
     {"number": 0, "whence": 2, "mode": "reboot", "anything": {"a": [1]}},
     {"number": 0, "vcpus": [{"logical-id": 1, "online": True, "note": "n"}]},
+    {"number": 0, "blocks": [{"phys-index": 0}, {"phys-index": 2**64 - 1}]},
 ]
 
 
@@ -57,6 +60,7 @@ def test_a_hyphen_is_an_underscore_in_python(binder):
     assert binder.bind({"number": 1, "buf-b64": "QQ=="}) == {"number": 1, "buf_b64": "QQ=="}
 
 
+UINT64 = "Parameter 'blocks[0].phys-index' expects uint64"
 BAD = [
     ({}, "Parameter 'number' is missing"),
     ({"number": 1, "foo": 1}, "Parameter 'foo' is unexpected"),
@@ -79,6 +83,14 @@ BAD = [
     (
         {"number": 1, "whence": []},
         "Invalid parameter type for 'whence', expected: GuestFileWhence",
+    ),
+    *(
+        ({"number": 1, "whence": value}, "Invalid parameter type for 'whence', expected: integer")
+        for value in (1.5, 2**63)
+    ),
+    *(
+        ({"number": 1, "blocks": [{"phys-index": value}]}, UINT64)
+        for value in (-1, 2**64, 1.0, True, "1", None)
     ),
     ({"number": 1, "vcpus": [{"online": True}]}, "Parameter 'vcpus[0].logical-id' is missing"),
     (

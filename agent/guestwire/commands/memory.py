@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Annotated, TypedDict
 
 from ..dispatch.command import Context
 from ..system import memory_blocks
 from ..system.root import Root
 
 _Optional = TypedDict("_Optional", {"can-offline": bool}, total=False)
-_Required = TypedDict("_Required", {"phys-index": int, "online": bool})
+_Required = TypedDict("_Required", {"phys-index": Annotated[int, "uint64"], "online": bool})
 
 
 class MemoryBlock(_Required, _Optional):

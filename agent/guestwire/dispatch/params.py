@@ -2,8 +2,8 @@
 
 The annotations are the schema: int, float, bool, str, list[X], dict[str, object], TypedDict for a
 struct, Literal for an enum, Optional for what may be left out, and
-Annotated[Union[...], "Name"] for what QEMU calls an alternate. A hyphen on the wire is an
-underscore in Python.
+Annotated[Union[...], "Name"] for what QEMU calls an alternate, Annotated[int, "uint64"]. A hyphen
+on the wire is an underscore in Python.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from __future__ import annotations
 import typing
 from collections.abc import Mapping
 from types import FunctionType
-from typing import Any, Callable, NamedTuple, Union, cast
+from typing import Annotated, Any, Callable, NamedTuple, Union, cast
 
 from ..errors import InvalidArgument
 
 Check = Callable[[str, object], None]
 INT64 = range(-(1 << 63), 1 << 63)
+UINT64 = range(1 << 64)
 
 
 class Parameter(NamedTuple):
@@ -75,7 +76,8 @@ def _checker(hint: Any) -> Check:
         return _struct_checker(hint)
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
-        return _alternate_checker(_checker(inner[0]), inner[1])
+        takes_numbers = int in typing.get_args(inner[0])
+        return _alternate_checker(_checker(inner[0]), inner[1], takes_numbers)
     if origin is Union:
         return _union_checker([_checker(one) for one in inner if one is not type(None)])
     if origin is typing.Literal:
@@ -106,6 +108,11 @@ def _check_int(name: str, value: object) -> None:
         raise _wrong(name, "integer")
 
 
+def _check_uint64(name: str, value: object) -> None:
+    if type(value) is not int or value not in UINT64:
+        raise InvalidArgument(f"Parameter '{name}' expects uint64")
+
+
 def _check_number(name: str, value: object) -> None:
     if type(value) not in (int, float):
         raise _wrong(name, "number")
@@ -132,6 +139,7 @@ def _check_nothing(name: str, value: object) -> None:
 
 _SCALARS: dict[object, Check] = {
     int: _check_int,
+    Annotated[int, "uint64"]: _check_uint64,
     float: _check_number,
     bool: _check_bool,
     str: _check_str,
@@ -160,7 +168,8 @@ def _enum_checker(values: tuple[object, ...]) -> Check:
 
 
 def _struct_checker(hint: Any) -> Check:
-    fields = {name: _checker(one) for name, one in typing.get_type_hints(hint).items()}
+    hints = typing.get_type_hints(hint, include_extras=True)
+    fields = {name: _checker(one) for name, one in hints.items()}
     required = [name for name in fields if name in hint.__required_keys__]
 
     def check(name: str, value: object) -> None:
@@ -194,8 +203,10 @@ def _union_checker(checks: list[Check]) -> Check:
     return check
 
 
-def _alternate_checker(check_any: Check, alternate: str) -> Check:
+def _alternate_checker(check_any: Check, alternate: str, takes_numbers: bool) -> Check:
     def check(name: str, value: object) -> None:
+        if takes_numbers and type(value) in (int, float):
+            return _check_int(name, value)  # QEMU takes any number for an attempt at this one
         try:
             check_any(name, value)
         except InvalidArgument as error:

@@ -14,6 +14,7 @@ from typing import NamedTuple, Optional
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CHUNK = 65536  # what a pipe holds
+NAME_MAX = 255  # linux/limits.h
 
 
 class Spawned(NamedTuple):
@@ -185,7 +186,7 @@ def _find(name: bytes, env: Mapping[bytes, bytes]) -> bytes:
     if b"/" in name:
         return name
     path = env.get(b"PATH") or os.environb.get(b"PATH") or PATH.encode()
-    error = errno.ENOENT
+    error = errno.ENOENT if len(name) <= NAME_MAX else errno.ENAMETOOLONG
     for directory in path.split(b":"):
         candidate = os.path.join(directory or b".", name)  # no file where the name is empty
         if os.path.isfile(candidate):
