@@ -234,3 +234,34 @@ def test_a_reset_also_drops_what_was_received_and_not_taken(dialect):
     dialect.receive(PING)
     dialect.reset()
     assert dialect.next_request() is None
+
+
+SYNCS = {
+    "libvirt": b'{"execute":"guest-sync", "arguments":{"id":1700000000000}}\n',
+    "with spaces": b'{"execute": "guest-sync-delimited", "arguments": {"id": 1700000000000}}',
+    "Proxmox": b'{"arguments":{"id":1700000000000},"execute":"guest-sync-delimited"}\n',
+}
+
+
+@pytest.mark.parametrize("sync", SYNCS.values(), ids=SYNCS)
+def test_a_host_that_begins_with_a_sync_is_heard_wherever_the_last_one_was_cut(sync):
+    body = json.dumps(WRITE, indent=2).encode()
+    for cut in range(0, len(body), 7):
+        lines = answers(QgaDialect(), body[:cut], sync)
+        assert [parsed(line) for line in lines] == [{"return": 1700000000000}], cut
+
+
+def test_whole_requests_before_a_sync_are_answered_though_they_are_not_taken_one_by_one(dialect):
+    dialect.receive(PING)
+    dialect.receive(PING + b"\n" + PING[:5])
+    dialect.receive(SYNCS["libvirt"])
+    assert dialect.next_request() == Request("guest-ping", {}, 7)
+    assert dialect.next_request() == Request("guest-ping", {}, 7)
+
+
+def test_a_sync_inside_of_a_request_is_a_part_of_it(dialect):
+    body = b'{"execute": "guest-ping", "id": %b}' % SYNCS["Proxmox"].strip()
+    for cut in range(1, len(body)):
+        if body[cut - 1 : cut] != b" ":  # a read that ends there is a new host's for us
+            (request,) = requests(dialect, body[:cut], body[cut:])
+            assert request.id == json.loads(SYNCS["Proxmox"])

@@ -112,7 +112,9 @@ def scrambled(random):
 
 
 def cut(random, data):
+    """In any places, but for those where a new host may begin."""
     places = sorted(random.choices(range(len(data) + 1), k=random.randrange(6)))
+    places = [place for place in places if not data.startswith(PIECES[1][:22], place)]
     return [data[a:b] for a, b in zip([0, *places], [*places, len(data)])]
 
 

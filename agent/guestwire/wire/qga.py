@@ -7,6 +7,7 @@ newline. See `json_reader` for what is taken as JSON, and for 0xFF.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Optional
 
@@ -19,6 +20,12 @@ CLASSES = {"unknown-command": "CommandNotFound", "not-permitted": "CommandNotFou
 OTHER_CLASS = "GenericError"
 HASTY = 1 << 16  # longer lines are left to the reader, which needs less memory for them
 UNENDED = 1 << 12  # the same where no newline follows, since then each look is at all that is left
+
+# What a host says first, with its members in either order (libvirt writes one, Perl's JSON both).
+GREETING = re.compile(
+    rb'\{\s*(?:"arguments"\s*:\s*\{\s*"id"\s*:\s*-?[0-9]+\s*\}\s*,\s*)?'
+    rb'"execute"\s*:\s*"guest-sync(?:-delimited)?"'
+)
 
 
 class BadRequest(PeerError):
@@ -51,6 +58,10 @@ class QgaDialect:
     0xFF goes before the reply of guest-sync-delimited and nowhere else. (qemu-ga keeps a flag
     instead, and puts it before whatever it sends next; that is the same as long as commands run
     one by one, and survives neither a second thread nor a client that left.)
+
+    A host that comes quickly after another is not told from it by any kernel: its bytes follow
+    those of a request that will never be whole. But it has a chunk of its own, and it begins with
+    a sync, which is what no request that goes on after a cut begins with.
     """
 
     def __init__(
@@ -61,10 +72,15 @@ class QgaDialect:
         self._hasty = min(HASTY, token_bytes, tokens)
         self._fresh = b""  # received while the reader was idle, and not looked at yet
         self._at = 0
+        self._cut = False  # all that was received is taken, and a request is half received
 
     def receive(self, data: bytes) -> None:
+        """Take what one read has given; where it was cut from the rest tells a new host."""
         if self._fresh:
             self._give_up_haste()
+        if self._cut and GREETING.match(data):
+            self.reset()
+        self._cut = False
         if self._reader.idle:
             self._fresh = data.lstrip(RESET)
         else:
@@ -83,6 +99,7 @@ class QgaDialect:
             self._give_up_haste()
         value = self._reader.next_value()
         if value is NOTHING:
+            self._cut = not self._reader.idle
             return None
         self._fresh = self._reader.unread(HASTY)
         return _request(value)
