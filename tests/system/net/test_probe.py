@@ -174,6 +174,7 @@ def test_rules_of_an_old_file_are_deleted_unless_the_new_one_has_them_too():
     assert deleted(old, {"/a": File(RULE)}) == [six]
     assert deleted(old, {"/a": None}) == [four, six]
     assert deleted(old, old) == []
+    assert deleted({"/a": File(RULE), "/b": File("# a remark\n")}, {}) == [four]
 
 
 def test_what_has_not_come_back_is_told():

@@ -109,3 +109,10 @@ def test_what_could_not_be_put_back_is_told(root, network, files):
     error = attempt(root, backend, network, CHANGES)
     assert str(error) == "no; and the network could not be put back: never"
     assert files() == ["old", "-", "here again"]
+
+
+def test_a_defect_of_our_own_leaves_nothing_behind_either(root, network, files):
+    backend = Recorder(root, {2: ZeroDivisionError()})
+    with pytest.raises(ZeroDivisionError):
+        transaction.bring_into_force(root, run, backend, network, CHANGES, time.monotonic() + 1)
+    assert files() == ["old", "-", "here again"]

@@ -12,7 +12,7 @@ from .model import Ethernet, File, Network
 ETHERNET_MTU = 1500
 SET_MTU = re.compile(r"(?:MTUBytes=|\bmtu )(\d+)$", re.MULTILINE)
 SET_MAC = re.compile(r"(?:MACAddress=|\baddress )([0-9a-f:]{17})$", re.MULTILINE)
-SECTION = re.compile(r"^\[RoutingPolicyRule\]\n((?:[^\[\n].*\n)+)", re.MULTILINE)
+SECTION = re.compile(r"^\[RoutingPolicyRule\]\n((?:\w+=.*\n)+)", re.MULTILINE)
 SELECTORS = {
     "From": "from",
     "To": "to",
@@ -57,7 +57,7 @@ def forgotten_rules(old: Files, new: Files) -> Iterator[list[str]]:
 
 
 def _joined(files: Files) -> str:
-    return "".join(file.text for file in files.values() if file is not None)
+    return "\n".join(file.text for file in files.values() if file is not None)
 
 
 def _forgotten(ethernet: Ethernet, link: Link, text: str) -> list[str]:

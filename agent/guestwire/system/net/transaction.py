@@ -121,8 +121,10 @@ def bring_into_force(
             run(argv, deadline=until)
         backend.activate(root, run, names, bool(changes), until)
         probe.wait(root, backend, network, until)
-    except (CommandError, OSError) as error:
+    except BaseException as error:  # a defect of ours must not leave a guest without network
         problem = _put_back(root, run, backend, names, before, changes, deadline)
+        if not isinstance(error, (CommandError, OSError)):
+            raise
         text = f"the network was put back as it was: {_plain(error)}"
         if problem:
             text = f"{_plain(error)}; and the network could not be put back: {problem}"
