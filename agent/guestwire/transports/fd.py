@@ -14,11 +14,11 @@ from ..errors import HostAway, Stopped, TransportError
 
 READ_SIZE = 65536
 HANG_UP = select.EPOLLHUP | select.EPOLLRDHUP | select.EPOLLERR
-EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+EDGES = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 
 
 class FdTransport:
-    """Owns a non-blocking descriptor.
+    """Owns a non-blocking descriptor. One thread may receive while another sends.
 
     `lasting`: the port outlives its hosts, so an end of file is a host that left. Otherwise the
     end of file is the end of the transport. `whole_reads`: a read that returns less than asked
@@ -91,19 +91,19 @@ class FdTransport:
 
     def _wait(self) -> None:
         for fd, events in self._epoll.poll():
-            if fd == self._fd and events & ~select.EPOLLOUT:
+            if fd == self._fd:
                 self._readable = True
                 self._hung_up = bool(events & HANG_UP)
         if self._stopped:
             raise Stopped(self.name)
 
     def _wait_for_reader(self) -> None:
-        """The edge of a host's leaving may be behind us, so ask for the level before waiting."""
-        now = select.poll()
-        now.register(self._fd, select.POLLOUT)
-        for _, events in now.poll(0):
-            if events & (select.POLLHUP | select.POLLERR):
-                raise HostAway(f"{self.name}: the host left before it had read the answer")
-            if events & select.POLLOUT:
-                return
-        self._wait()
+        """Sleep until the host reads, by the level: it may have left before we began to wait."""
+        level = select.poll()
+        level.register(self._fd, select.POLLOUT)
+        level.register(self._stop_reader, select.POLLIN)
+        events = dict(level.poll()).get(self._fd, 0)
+        if self._stopped:
+            raise Stopped(self.name)
+        if events & (select.POLLHUP | select.POLLERR):
+            raise HostAway(f"{self.name}: the host left before it had read the answer")

@@ -78,6 +78,8 @@ class ListenTransport:
                 raise TransportError(f"{self.name}: {error.strerror}") from error
             if self._welcome(peer):
                 self._client = FdTransport(connection.detach(), self.name, whole_reads=True)
+                if self._stopped:  # stop() came in between, and saw no client to stop
+                    raise Stopped(self.name)
                 return self._client
             connection.close()
 
