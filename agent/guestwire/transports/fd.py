@@ -3,18 +3,24 @@
 Waiting is edge-triggered. A virtio-serial port without a host is readable (at its end) and hung
 up all the time, so a level-triggered wait would spin; the kernel wakes an edge-triggered one when
 the host connects, and not before (Linux drivers/char/virtio_console.c, port_fops_poll).
+
+That a host has come is told in another queue than its bytes, and often after them: a port may
+have a request to read while it is still hung up. So for a moment after bytes came, hung up does
+not mean that the host left.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import time
 
 from ..errors import HostAway, Stopped, TransportError
 
 READ_SIZE = 65536
 HANG_UP = select.EPOLLHUP | select.EPOLLRDHUP | select.EPOLLERR
 EDGES = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+ARRIVAL = 0.2  # seconds from a host's first bytes to the news of its coming; 1 to 10 ms is usual
 
 
 class FdTransport:
@@ -35,7 +41,8 @@ class FdTransport:
         self._whole_reads = whole_reads
         self._readable = True
         self._hung_up = False
-        self._host_present = False
+        self._host_spoke = 0.0  # when, by time.monotonic; 0.0 when there was nothing since it left
+        self._host_seen = False  # the port was not hung up, some time since then
         self._stopped = False
         self._stop_reader, self._stop_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._epoll = select.epoll(flags=select.EPOLL_CLOEXEC)
@@ -49,18 +56,18 @@ class FdTransport:
                     data = os.read(self._fd, READ_SIZE)
                 except BlockingIOError:
                     self._readable = False
+                    self._host_seen = True
                     continue
                 except OSError as error:
                     raise TransportError(f"{self.name}: {error.strerror}") from error
                 if data:
-                    self._host_present = True
+                    self._host_spoke = time.monotonic()
                     self._readable = self._may_have_more(len(data))
                     return data
                 self._readable = False
                 if not self._lasting:
                     raise HostAway(f"{self.name}: the host closed the connection")
-                if self._host_present:
-                    self._host_present = False
+                if self._has_left():
                     return b""
             self._wait()
 
@@ -85,6 +92,32 @@ class FdTransport:
         for fd in (self._fd, self._stop_reader, self._stop_writer):
             os.close(fd)
 
+    def _has_left(self) -> bool:
+        """At the end of a lasting port's file: True once for each host that spoke."""
+        if not self._host_spoke:
+            return False
+        if not self._host_seen and self._arrives():
+            self._readable = True
+            return False
+        self._host_spoke = 0.0
+        self._host_seen = False
+        return True
+
+    def _arrives(self) -> bool:
+        """Whether a port that is hung up gets a host at once, because one has just spoken."""
+        end = self._host_spoke + ARRIVAL
+        if not self._lasting or time.monotonic() > end:
+            return False
+        with select.epoll(flags=select.EPOLL_CLOEXEC) as edge:
+            edge.register(self._stop_reader, select.EPOLLIN)
+            edge.register(self._fd, select.EPOLLOUT | select.EPOLLET)
+            while not self._stopped and (patience := end - time.monotonic()) > 0:
+                for fd, events in edge.poll(patience):
+                    if fd == self._fd and not events & HANG_UP:
+                        self._host_seen = True
+                        return True
+        return False
+
     def _may_have_more(self, count: int) -> bool:
         """After a hang-up there is an end of file to read, and no further edge to tell of it."""
         return self._hung_up or not self._whole_reads or count == READ_SIZE
@@ -105,5 +138,5 @@ class FdTransport:
         events = dict(level.poll()).get(self._fd, 0)
         if self._stopped:
             raise Stopped(self.name)
-        if events & (select.POLLHUP | select.POLLERR):
+        if events & (select.POLLHUP | select.POLLERR) and not self._arrives():
             raise HostAway(f"{self.name}: the host left before it had read the answer")
