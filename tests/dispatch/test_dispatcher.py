@@ -171,6 +171,14 @@ def test_secrets_and_long_values_do_not_reach_the_log(dispatcher, caplog):
     assert all(len(line) < 200 for _, line in lines(caplog))
 
 
+def test_an_error_s_text_cannot_forge_a_line_or_fill_the_log(dispatcher, caplog):
+    caplog.set_level(logging.INFO)
+    for name in ("a\nINFO forged", "\x1b[2J", "x" * 1000):
+        ask(dispatcher, f"bogus {name}")
+    assert all(line.isprintable() and len(line) < 500 for _, line in lines(caplog))
+    assert "has not been found" not in lines(caplog)[2][1]
+
+
 def test_what_monitors_ask_all_day_is_only_in_the_debug_log_unless_it_fails(dispatcher, caplog):
     caplog.set_level(logging.INFO)
     ask(dispatcher, "quiet")

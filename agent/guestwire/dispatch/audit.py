@@ -12,6 +12,7 @@ from .command import Command
 
 log = logging.getLogger("guestwire.audit")
 SHOWN = 60  # characters of one argument
+SHOWN_OF_ERROR = 300
 
 
 def record(channel: str, command: Optional[Command], answer: Answer, started: float) -> None:
@@ -29,7 +30,7 @@ def record(channel: str, command: Optional[Command], answer: Answer, started: fl
     name = _plain(request.command)
     identity = "" if request.id is ABSENT else f" id={_short(request.id)}"
     shown = "" if command is None else _arguments(command, request.arguments)
-    outcome = "ok" if failure is None else f"{failure.code}: {failure}"
+    outcome = "ok" if failure is None else f"{failure.code}: {_one_line(str(failure))}"
     elapsed = (time.monotonic() - started) * 1000
     log.log(level, "%s%s %s%s: %s (%.0f ms)", channel, identity, name, shown, outcome, elapsed)
 
@@ -47,6 +48,13 @@ def _short(value: object) -> str:
         value = f"<{len(value)} items>"
     text = repr(value[: SHOWN + 1] if isinstance(value, str) else value)
     return text if len(text) <= SHOWN + 4 else text[:SHOWN] + "..."
+
+
+def _one_line(text: str) -> str:
+    """An error's text, which may quote a program, or what a host put into a path."""
+    text = " ".join(text[: SHOWN_OF_ERROR + 1].split())
+    text = text if text.isprintable() else repr(text)
+    return text if len(text) <= SHOWN_OF_ERROR else text[:SHOWN_OF_ERROR] + "..."
 
 
 def _plain(name: str) -> str:
