@@ -43,6 +43,7 @@ class FdTransport:
         self._hung_up = False
         self._host_spoke = 0.0  # when, by time.monotonic; 0.0 when there was nothing since it left
         self._host_seen = False  # the port was not hung up, some time since then
+        self._void = False  # what can be read now is of a host that left
         self._stopped = False
         self._stop_reader, self._stop_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._epoll = select.epoll(flags=select.EPOLL_CLOEXEC)
@@ -55,16 +56,18 @@ class FdTransport:
                 try:
                     data = os.read(self._fd, READ_SIZE)
                 except BlockingIOError:
-                    self._readable = False
+                    self._readable = self._void = False
                     self._host_seen = True
                     continue
                 except OSError as error:
                     raise TransportError(f"{self.name}: {error.strerror}") from error
+                if data and self._void:
+                    continue
                 if data:
                     self._host_spoke = time.monotonic()
                     self._readable = self._may_have_more(len(data))
                     return data
-                self._readable = False
+                self._readable = self._void = False
                 if not self._lasting:
                     raise HostAway(f"{self.name}: the host closed the connection")
                 if self._has_left():
@@ -131,7 +134,11 @@ class FdTransport:
             raise Stopped(self.name)
 
     def _wait_for_reader(self) -> None:
-        """Sleep until the host reads, by the level: it may have left before we began to wait."""
+        """Sleep until the host reads, by the level: it may have left before we began to wait.
+
+        Of one that left, the requests that lie in the port would be run for nobody, or be answered
+        to the next.
+        """
         level = select.poll()
         level.register(self._fd, select.POLLOUT)
         level.register(self._stop_reader, select.POLLIN)
@@ -139,4 +146,6 @@ class FdTransport:
         if self._stopped:
             raise Stopped(self.name)
         if events & (select.POLLHUP | select.POLLERR) and not self._arrives():
+            self._void = self._lasting
+            self._readable = True
             raise HostAway(f"{self.name}: the host left before it had read the answer")
