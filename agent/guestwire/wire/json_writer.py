@@ -29,7 +29,7 @@ def write_line(start: bytes, name: str, value: object, number: object) -> bytes:
     Raises TypeError or ValueError when there is no JSON for a value.
     """
     tail = "}\n" if number is ABSENT else f', "id": {_text(number)}}}\n'
-    if isinstance(value, dict) and any(map(_is_bulk, value.values())):
+    if value and isinstance(value, dict) and any(map(_is_bulk, value.values())):
         return _bulk_line(start + b'{"%s": ' % name.encode(), value, tail.encode())
     return start + f'{{"{name}": {_text(value)}{tail}'.encode()
 
@@ -75,9 +75,14 @@ def _inside(piece: str) -> bytes:
 
 
 def _text(value: object) -> str:
-    if type(value) is int:
+    kind = type(value)  # the commonest without the encoder, which Python sets up for each value
+    if kind is int:
         return int.__repr__(value)
-    if type(value) is dict and not value:
+    if kind is str:
+        return _paired(encode_basestring_ascii(value))  # type: ignore[arg-type]
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is dict and not value:
         return "{}"
     try:
         return _paired(_encode(value))

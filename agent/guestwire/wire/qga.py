@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Optional
+from typing import Callable, Optional
 
 from ..errors import PeerError
 from .events import ABSENT, Answer, Reply, Request
@@ -47,7 +47,9 @@ def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is not JSON")
 
 
-_decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant).raw_decode
+# The C function in the decoder; raw_decode only gives its StopIteration another name.
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant)
+_scan: Callable[[str, int], tuple[object, int]] = _decoder.scan_once  # type: ignore[attr-defined]
 
 
 class QgaDialect:
@@ -97,6 +99,8 @@ class QgaDialect:
             if body is not NOTHING:
                 return _request(body)
             self._give_up_haste()
+        elif self._reader.idle:
+            return None
         value = self._reader.next_value()
         if value is NOTHING:
             self._cut = not self._reader.idle
@@ -154,8 +158,8 @@ class QgaDialect:
             return NOTHING
         try:
             text = line.decode()
-            body, stop = _decode(text)
-        except (ValueError, RecursionError):
+            body, stop = _scan(text, 0)
+        except (ValueError, StopIteration, RecursionError):
             return NOTHING
         if type(body) is not dict:
             return NOTHING
@@ -171,18 +175,29 @@ class QgaDialect:
 def _request(body: object) -> Request:
     if not isinstance(body, dict):
         raise PeerError("QMP input must be a JSON object")
+    command, arguments, number = body.get("execute"), body.get("arguments"), body.get("id", ABSENT)
+    members = 1 + ("arguments" in body) + (number is not ABSENT)
+    if type(command) is not str or len(body) != members:
+        raise BadRequest(_complaint(body), body)
+    if "arguments" not in body:
+        arguments = {}
+    elif type(arguments) is not dict:
+        raise BadRequest(_complaint(body), body)
+    return Request(command, arguments, number)
+
+
+def _complaint(body: Mapping[str, object]) -> str:
+    """What is wrong with the first member that is."""
     for name, member in body.items():
         if name == "execute":
             if type(member) is not str:
-                raise BadRequest("QMP input member 'execute' must be a string", body)
+                return "QMP input member 'execute' must be a string"
         elif name == "arguments":
             if type(member) is not dict:
-                raise BadRequest("QMP input member 'arguments' must be an object", body)
+                return "QMP input member 'arguments' must be an object"
         elif name != "id":
-            raise BadRequest(f"QMP input member '{name}' is unexpected", body)
-    if "execute" not in body:
-        raise BadRequest("QMP input lacks member 'execute'", body)
-    return Request(body["execute"], body.get("arguments", {}), body.get("id", ABSENT))
+            return f"QMP input member '{name}' is unexpected"
+    return "QMP input lacks member 'execute'"
 
 
 def _failure(kind: str, error: Exception) -> dict[str, object]:
