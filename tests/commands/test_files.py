@@ -10,7 +10,7 @@ from guestwire.commands import files
 from guestwire.dispatch.jobs import Jobs
 from guestwire.dispatch.params import Binder
 from guestwire.errors import CommandError, InvalidArgument
-from guestwire.system.open_files import OpenFiles
+from guestwire.system.files.open_files import OpenFiles
 
 SPELLINGS = ["r", "rb", "w", "wb", "a", "ab"] + [
     mode + rest for mode in "rwa" for rest in ("+", "b+", "+b")

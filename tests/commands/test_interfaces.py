@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from guestwire.commands import interfaces
-from guestwire.system.links import Address, Counters, Link
+from guestwire.system.net.links import Address, Counters, Link
 from guestwire.system.root import Root
 
 ROUTE = """\

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Optional, Union
 
 from ..dispatch.command import Context
 from ..errors import CommandError, InvalidArgument
-from ..system import base64_text
+from ..system.files import base64_text
 from ..system.processes import LIMITS, Capture, Limits, Processes, Said
 
 CaptureOutput = Annotated[

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Literal, Optional, Union
 
 from ..dispatch.command import Context
 from ..errors import CommandError, InvalidArgument
-from ..system import base64_text, open_files
-from ..system.open_files import OpenFile, OpenFiles
+from ..system.files import base64_text, open_files
+from ..system.files.open_files import OpenFile, OpenFiles
 
 READ_COUNT = 4096
 READ_LIMIT = 48 << 20
@@ -21,12 +19,12 @@ Whence = Annotated[Union[int, Literal["set", "cur", "end"]], "GuestFileWhence"]
 
 def open_file(context: Context, path: str, mode: Optional[str] = None) -> int:
     mode = "r" if mode is None else mode
-    with _explained(f"failed to open file '{path}' (mode: '{mode}')"):
+    with _Explained(f"failed to open file '{path}' (mode: '{mode}')"):
         return _files(context).open(path, mode)
 
 
 def close_file(context: Context, handle: int) -> dict[str, object]:
-    with _explained("failed to close handle"):
+    with _Explained("failed to close handle"):
         _files(context).close_handle(handle)
     return {}
 
@@ -36,7 +34,7 @@ def read_file(context: Context, handle: int, count: Optional[int] = None) -> dic
     count = READ_COUNT if count is None else count
     if not 0 <= count <= READ_LIMIT:
         raise InvalidArgument(f"value '{count}' is invalid for argument count")
-    with _explained("failed to read file"):
+    with _Explained("failed to read file"):
         data, eof = file.read(count)
     return {"count": len(data), "buf-b64": data, "eof": eof}
 
@@ -49,7 +47,7 @@ def write_file(
     count = len(data) if count is None else count
     if not 0 <= count <= len(data):
         raise InvalidArgument(f"value '{count}' is invalid for argument count")
-    with _explained("failed to write to file"):
+    with _Explained("failed to write to file"):
         return {"count": file.write(memoryview(data)[:count]), "eof": False}
 
 
@@ -58,7 +56,7 @@ def seek_file(context: Context, handle: int, offset: int, whence: Whence) -> dic
     code = WHENCE[whence] if isinstance(whence, str) else whence
     if code not in WHENCE.values():
         raise InvalidArgument(f"invalid whence code {code}")
-    with _explained("failed to seek file"):
+    with _Explained("failed to seek file"):
         return {"position": file.seek(offset, code), "eof": False}
 
 
@@ -84,12 +82,17 @@ def _file(context: Context, handle: int) -> OpenFile:
     return _files(context).get(handle)
 
 
-@contextmanager
-def _explained(what: str) -> Iterator[None]:
-    """Turn an OSError into the text that hosts know."""
-    try:
-        yield
-    except OSError as error:
-        raise CommandError(f"{what}: {error.strerror}") from error
-    except ValueError as error:  # a NUL in a path, or half a surrogate pair
-        raise InvalidArgument(f"{what}: {error}") from error
+class _Explained:
+    """Turns an OSError into the text that hosts know, cheaply: each chunk of a file passes here."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: Optional[BaseException], _: object) -> None:
+        if isinstance(error, OSError):
+            raise CommandError(f"{self._what}: {error.strerror}") from error
+        if isinstance(error, ValueError):  # a NUL in a path, or half a surrogate pair
+            raise InvalidArgument(f"{self._what}: {error}") from error

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..dispatch.command import Context
-from ..system import route_tables
-from ..system.links import Address, Counters, Link, links
+from ..system.net import route_tables
+from ..system.net.links import Address, Counters, Link, links
 
 NO_MAC = "00:00:00:00:00:00"
 MAC_SIZE = 17  # of six bytes, as text

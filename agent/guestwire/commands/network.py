@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Optional
 
 from ..dispatch.command import Context
-from ..system.links import Link, links
 from ..system.net import detect, resolver, transaction, v2
+from ..system.net.links import Link, links
+from ..system.net.routes import Route, routes
 from ..system.root import Root
-from ..system.routes import Route, routes
 
 
 def show(context: Context) -> dict[str, object]:

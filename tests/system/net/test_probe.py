@@ -7,10 +7,10 @@ import time
 import pytest
 
 from guestwire.errors import CommandError
-from guestwire.system.links import Address, Link
 from guestwire.system.net import link_state, probe, v2
+from guestwire.system.net.links import Address, Link
 from guestwire.system.net.model import File, Network
-from guestwire.system.routes import Route
+from guestwire.system.net.routes import Route
 
 MAC = "52:54:00:00:00:01"
 

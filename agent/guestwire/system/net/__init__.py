@@ -1,1 +1,1 @@
-"""Network configuration: what a host wants, and how each network manager is told."""
+"""The network: what the kernel says of it, what a host wants, and how each manager is told."""

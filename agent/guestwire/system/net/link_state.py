@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Optional
 
-from ..links import Link
+from .links import Link
 from .model import Ethernet, File, Network
 
 ETHERNET_MTU = 1500

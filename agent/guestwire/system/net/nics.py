@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from ...errors import InvalidArgument
-from ..links import links
 from ..root import Root
+from .links import links
 from .model import Ethernet, Match, Network
 
 CLASS = "/sys/class/net"

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Optional
 
 from ...errors import CommandError
-from ..links import Link, links
 from ..root import Root
-from ..routes import Route, routes
 from .detect import Backend
+from .links import Link, links
 from .model import MAIN_TABLE, Ethernet, Network
+from .routes import Route, routes
 
 INTERVAL = 0.2
 LOOKS = 3  # in a row without anything missing: networkd begins a little after it was told to

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import NamedTuple, Optional, Union
 
 from ...errors import CommandError
-from ..links import links
 from ..root import Root
 from ..run import Run
 from . import detect, link_state, nics, probe, resolver
 from .detect import Backend
+from .links import links
 from .model import File, Network
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import binascii
 from collections.abc import Iterator
 from typing import Optional
 
-from ..errors import InvalidArgument
+from ...errors import InvalidArgument
 
 ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\n"
 PIECE = 1 << 16

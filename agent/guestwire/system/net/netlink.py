@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterator
 from struct import Struct
 
-from ..errors import CommandError
+from ...errors import CommandError
 
 MESSAGE = Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
 ATTRIBUTE = Struct("=HH")  # struct rtattr: length, type

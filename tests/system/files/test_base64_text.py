@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 
 from guestwire.errors import InvalidArgument
-from guestwire.system import base64_text
+from guestwire.system.files import base64_text
 
 # What qemu-ga 7.2 wrote into a file for each of these.
 AS_QEMU_GA = [

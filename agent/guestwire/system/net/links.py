@@ -9,8 +9,8 @@ import socket
 from struct import Struct
 from typing import NamedTuple, Optional
 
+from ..root import Root
 from . import netlink
-from .root import Root
 
 RTM_GETLINK = 18
 RTM_GETADDR = 22

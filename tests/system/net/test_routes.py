@@ -9,7 +9,7 @@ from struct import Struct
 
 import pytest
 
-from guestwire.system import routes
+from guestwire.system.net import routes
 from guestwire.system.root import Root
 
 MESSAGE = Struct("=BBBBBBBBI")

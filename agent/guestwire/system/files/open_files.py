@@ -11,8 +11,8 @@ import threading
 import time
 from typing import Union
 
-from ..errors import CommandError, InvalidArgument
-from .root import Root
+from ...errors import CommandError, InvalidArgument
+from ..root import Root
 
 PLAIN_MODES = {
     "r": os.O_RDONLY,

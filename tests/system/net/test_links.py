@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from guestwire.errors import CommandError
-from guestwire.system import links, netlink
+from guestwire.system.net import links, netlink
 from guestwire.system.root import Root
 
 LIVE = Root("/")

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import NamedTuple, Optional
 
+from ..root import Root
 from . import netlink
 from .links import FAMILIES, ROUTE, RTM_GETROUTE, SCOPES
-from .root import Root
 
 NEXT_HOP = Struct("=HBBi")  # struct rtnexthop: length, flags, hops, index
 RT_TABLE_LOCAL = 255

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import NamedTuple
 
-from .root import Root
+from ..root import Root
 
 IN_ADDR = Struct("=I")  # printed as one number of this machine's byte order
 

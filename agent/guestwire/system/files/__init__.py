@@ -1,0 +1,1 @@
+"""Files that stay open between requests, and base64 as hosts send it."""
