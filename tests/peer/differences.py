@@ -14,12 +14,16 @@ NEW = ("10.0",)
 
 
 class Case(NamedTuple):
-    """What we and some versions of qemu-ga answer to some requests of the corpus."""
+    """What we and some versions of qemu-ga answer to some requests of the corpus.
+
+    Not `always` where it takes a machine with a second processor, with IPv6, or without something.
+    """
 
     request: str
     ours: str
     theirs: str
     versions: tuple[str, ...] = ALL
+    always: bool = True
 
     def is_so(self, version: str, label: str, ours: str, theirs: str) -> bool:
         return version in self.versions and all(
@@ -106,7 +110,7 @@ DELIBERATE = (
         ),
     ),
     Difference(
-        "guest-set-time says what went wrong",
+        "guest-set-time says what was wrong",
         "which way the hardware clock was read or set, and which time was refused",
         (
             Case("guest-set-time*", "*: hwclock failed to set system time to hardware clock: never",
@@ -120,32 +124,35 @@ DELIBERATE = (
         "where systemd refuses and the kernel has no other way, qemu-ga answers nothing, which "
         "means success, or speaks of an unknown mode",
         (
-            Case("guest-suspend-disk*", "*: suspend: never", "(no answer)"),
+            Case("guest-suspend-*", "*: suspend: never", "(no answer)"),
             Case("guest-suspend-hybrid*", "*: suspend: never", "*: unknown guest suspend mode"),
         ),
     ),
     Difference(
         "What the guest lacks is listed as not enabled",
         "so that a host need not try: ways to sleep that the kernel has not, memory blocks",
-        tuple(Case(f"guest-info of guest-suspend-{kind}", '{"enabled": false, *',
-                   '{"enabled": true, *') for kind in ("disk", "hybrid")),
+        (
+            Case("guest-info of guest-suspend-*", '{"enabled": false, *', '{"enabled": true, *'),
+            Case("guest-info of guest-get-memory-block-info",
+                 '{"enabled": false, *', '{"enabled": true, *', always=False),
+        ),
     ),
     Difference(
-        "The list of shutdown's modes ends with its bracket",
-        "a slip of qemu-ga's",
+        "The modes in the error of guest-shutdown are in brackets",
+        "qemu-ga forgets to close them",
         (Case("guest-shutdown *", "*halt|powerdown|reboot)", "*halt|powerdown|reboot"),),
     ),
     Difference(
         "A processor's switch is named by its path",
         "qemu-ga tells of the call that failed, with a slash too many",
         (Case("guest-set-vcpus *", "*: /sys/devices/system/cpu/cpu1/online: Read-only*",
-              '*: open("/sys/devices/system/cpu/cpu1//online"): Read-only*'),),
+              '*: open("/sys/devices/system/cpu/cpu1//online"): Read-only*', always=False),),
     ),
     Difference(
         "Routes have the kernel's numbers",
         "qemu-ga makes 64 bits of a flag in bit 31, and -1 of a metric",
         (Case("guest-network-get-route*", '*"flags": 2149580801, *"metric": 4294967295, *',
-              '*"flags": 18446744071564165121, *"metric": -1, *', NEW),),
+              '*"flags": 18446744071564165121, *"metric": -1, *', NEW, always=False),),
     ),
     Difference(
         "SSH keys come in the order of the file",
@@ -194,8 +201,9 @@ STARTED = "*Guest agent command failed, error was 'Failed to execute child proce
 
 OLDER = (
     Difference(
-        "Before 7.2's successors there were fewer commands",
-        "guest-get-load is of 10.0, guest-network-get-route of 9.1; guest-get-devices is Windows'",
+        "qemu-ga 7.2 has fewer commands",
+        "guest-network-get-route came with 9.1, guest-get-load with 10.0; guest-get-devices, which "
+        "only Windows has, is listed as disabled",
         (
             *(Case(f"{name}*", "*", "CommandNotFound: The command * has not been found", OLD)
               for name in ("guest-get-load", "guest-network-get-route")),
@@ -206,8 +214,8 @@ OLDER = (
         ),
     ),
     Difference(
-        "Before 8.0 guest-exec captured all or nothing",
-        "the modes by name came then",
+        "qemu-ga 7.2 captures all that a program says or nothing",
+        "the modes by name came with 8.0",
         (
             Case(f"guest-exec *{CAPTURE}", "*GuestExecCaptureOutput", "*expected: boolean", OLD),
             Case(f"guest-exec *{CAPTURE}", "*does not accept value*", "*expected: boolean", OLD),
@@ -216,8 +224,8 @@ OLDER = (
         ),
     ),
     Difference(
-        "Before 8.2 failures were put in other words",
-        "",
+        "qemu-ga 7.2 has other words for failures of programs",
+        "it says less of why they failed",
         (
             Case("guest-exec *", "*: Failed to execute child process *", STARTED, OLD),
             Case("guest-exec-status *", "*: PID * does not exist", "*: Invalid parameter 'pid'",
@@ -227,8 +235,8 @@ OLDER = (
         ),
     ),
     Difference(
-        "Before 9.2 bind mounts counted as file systems",
-        "each was frozen, trimmed and listed once more, and bytes for root alone were not told",
+        "qemu-ga 7.2 counts bind mounts as file systems",
+        "each is frozen, trimmed and listed once more; and it does not tell of root's bytes",
         (
             *(Case(f"{name}*", '*"path": "/"*', '*"path": "/etc/passwd"*', OLD)
               for name in ("guest-fstrim",)),
