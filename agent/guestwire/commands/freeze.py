@@ -35,7 +35,7 @@ def freeze(
     """`timeout` is in seconds; with `best_effort`, what fails does not undo the rest."""
     done = _freezer(context).freeze("own", mountpoints, timeout, best_effort)
     left = done.left() if not done.ended else None
-    return {"frozen": len(done.with_result(FROZEN)), "left": left, **done.report()}
+    return {"frozen": len(done.with_result(FROZEN)), "left": _rounded(left), **done.report()}
 
 
 def thaw(context: Context) -> dict[str, object]:
@@ -48,11 +48,16 @@ def thaw(context: Context) -> dict[str, object]:
 
 def extend(context: Context, timeout: int) -> dict[str, object]:
     """The freeze ends `timeout` seconds from now, whoever began it."""
-    return {"left": _freezer(context).extend(timeout)}
+    return {"left": _rounded(_freezer(context).extend(timeout))}
 
 
 def status(context: Context) -> dict[str, object]:
     return _freezer(context).status()
+
+
+def _rounded(seconds: Optional[float]) -> Optional[float]:
+    """To milliseconds, as fs.status has them."""
+    return None if seconds is None else round(seconds, 3)
 
 
 def _freezer(context: Context) -> Freezer:
