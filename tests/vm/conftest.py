@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,7 @@ def need(reason):
 def image(request):
     """The image of each release in turn; all tests of one come before the next."""
     need(missing(TOOLS))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also then no guest stays behind
     return images.image(request.param)
 
 

@@ -32,9 +32,8 @@ PORTS = (AGENT, NATIVE, SIDE)
 # Without cx16: QEMU 7.2 spoils the flags of cmpxchg16b now and then, and Linux 6.12 dies of it.
 # Without svm: the guest would spend a second on loading kvm.
 CPU = "qemu64,-cx16,-svm"
-BOOT = (
-    "console=ttyS0 root=/dev/vda rw quiet net.ifnames=0 mitigations=off modprobe.blacklist=ata_piix"
-)
+BOOT = "console=ttyS0 root=/dev/vda rw quiet net.ifnames=0 mitigations=off"
+BOOT += " modprobe.blacklist=ata_piix"
 
 
 def kernel_arguments(agent: str) -> str:

@@ -113,7 +113,7 @@ class Host:
     def virsh(self, *arguments: str, timeout: float = 90) -> str:
         """What the real virsh prints; VirshError when it fails."""
         done = subprocess.run(
-            ["virsh", "--connect", self.uri, "--quiet", *arguments],
+            ["virsh", "--connect", self.uri, *arguments],
             capture_output=True, text=True, timeout=timeout, env={**os.environ, "LC_ALL": "C"}
         )  # fmt: skip
         if done.returncode:

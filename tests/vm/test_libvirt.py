@@ -6,6 +6,7 @@ switch it off. GUESTWIRE_VM_AGENT=qemu-ga runs the same against QEMU's own agent
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -26,8 +27,9 @@ def ask(domain, command, *options):
 
 
 def rows(text):
-    """The words of each row of a table that virsh prints, without its head (virsh --quiet)."""
-    return [line.split() for line in text.splitlines()]
+    """The words of each row of a table that virsh prints, without its head."""
+    _, _, body = text.partition("---\n")
+    return [line.split() for line in body.splitlines()]
 
 
 def pairs(text):
@@ -35,9 +37,17 @@ def pairs(text):
     return dict(re.findall(r"^(\S+)\s*: (.*)$", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize("options", [(), ("--timeout", "5"), ("--block",), ("--async",)])
+@pytest.mark.parametrize("options", [(), ("--timeout", "5"), ("--block",)])
 def test_a_raw_command_is_answered(domain, options):
     assert ask(domain, '{"execute":"guest-ping"}', *options) == {}
+
+
+def test_an_async_command_is_carried_out_though_libvirt_does_not_wait(domain):
+    touch = {"path": "/bin/touch", "arg": ["/run/async"]}
+    with contextlib.suppress(VirshError):  # "not available for now": the answer came too late
+        ask(domain, json.dumps({"execute": "guest-exec", "arguments": touch}), "--async")
+    until(lambda: domain.side.run(["test", "-e", "/run/async"]).exitcode == 0)
+    assert ask(domain, '{"execute":"guest-ping"}') == {}
 
 
 def test_a_raw_commands_error_reaches_the_operator(domain):
@@ -126,7 +136,7 @@ def test_guestinfo_says_all_at_once(domain):
 
 
 def test_the_python_binding_gets_the_same(domain):
-    assert {fs[1] for fs in domain.handle.fsInfo()} == set(ROOT_DISK)
+    assert {fs[0] for fs in domain.handle.fsInfo()} == set(ROOT_DISK)
     answer = libvirt_qemu.qemuAgentCommand(domain.handle, '{"execute":"guest-info"}', 5, 0)
     assert "guest-ping" in {c["name"] for c in json.loads(answer)["return"]["supported_commands"]}
     source = libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT
@@ -149,7 +159,7 @@ def test_domfsfreeze_freezes_all_and_domfsthaw_ends_it(domain):
         assert frozen(domain, "/mnt/data")
         assert frozen(domain, "/mnt/loop")
         with pytest.raises(VirshError, match="has been disabled"):
-            domain.virsh("domhostname", "--source", "agent")
+            domain.virsh("domtime")
     finally:
         assert domain.virsh("domfsthaw") == "Thawed 3 filesystem(s)"
     assert ask(domain, '{"execute":"guest-fsfreeze-status"}') == "thawed"
@@ -268,6 +278,8 @@ def test_user_sshkeys_are_added_reset_and_removed(domain, tmp_path):
 
 @pytest.mark.parametrize("target", ["disk", "hybrid"])
 def test_a_suspend_that_the_guest_cannot_do_is_an_error_and_nothing_more(domain, target):
+    if domain.agent == "qemu-ga":
+        pytest.skip("QEMU's own agent 7.2 then gives no answer at all, and libvirt waits for ever")
     with pytest.raises(VirshError):
         domain.virsh("dompmsuspend", target)
     assert domain.virsh("domstate") == "running"
@@ -281,7 +293,7 @@ def test_a_quiesced_snapshot_thaws_the_guest_again(domain, tmp_path):
         "--diskspec", f"vdb,file={file}", "--diskspec", "vda,snapshot=no"
     )  # fmt: skip
     assert ask(domain, '{"execute":"guest-fsfreeze-status"}') == "thawed"
-    domain.virsh("blockcommit", "vdb", "--active", "--pivot", "--wait")
+    domain.virsh("blockcommit", "vdb", "--active", "--shallow", "--pivot", "--wait")
     domain.shell("touch /mnt/data/after-snapshot && sync")
 
 
@@ -289,6 +301,7 @@ def test_a_quiesced_snapshot_thaws_the_guest_again(domain, tmp_path):
     "how", ["systemctl restart {}", "systemctl kill --signal=KILL --kill-who=main {}"]
 )
 def test_libvirt_follows_an_agent_that_restarts(domain, how):
+    time.sleep(1.1)  # QEMU tells of a port once a second, and then only how it stands
     domain.agent_events.clear()
     domain.shell(how.format(domain.service))
     until(lambda: domain.agent_events == ["disconnected", "connected"])
