@@ -265,3 +265,11 @@ def test_a_sync_inside_of_a_request_is_a_part_of_it(dialect):
         if body[cut - 1 : cut] != b" ":  # a read that ends there is a new host's for us
             (request,) = requests(dialect, body[:cut], body[cut:])
             assert request.id == json.loads(SYNCS["Proxmox"])
+
+
+@pytest.mark.parametrize("arguments", ["", ',"arguments":{}', ', "arguments": {}'])
+@pytest.mark.parametrize("end", ["}\n", "}\r\n", "}", ' , "id":1}\n', "}}\n"])
+def test_a_request_that_needs_no_parser_is_the_one_that_the_parser_makes(arguments, end):
+    line = f'{{"execute":"guest-ping"{arguments}{end}'.encode()
+    by_parser = answers(QgaDialect(), line.replace(b"{", b"{ ") + line[:1])
+    assert answers(QgaDialect(), line + line[:1]) == by_parser

@@ -28,6 +28,10 @@ GREETING = re.compile(
 )
 
 
+# A command without arguments, as monitors send it every few seconds, is told without a parser.
+BARE = re.compile(rb'\{"execute": ?"([a-z-]{1,64})"(?:, ?"arguments": ?\{\})?\}\r?\n')
+
+
 class BadRequest(PeerError):
     """The bytes are JSON, but no request; the answer carries the `id` they hold."""
 
@@ -95,6 +99,10 @@ class QgaDialect:
         behind it.
         """
         if self._fresh:
+            bare = BARE.match(self._fresh, self._at, self._at + self._hasty)
+            if bare:
+                self._advance(bare.end())
+                return Request(bare[1].decode(), {})
             body = self._glance()
             if body is not NOTHING:
                 return _request(body)
@@ -134,6 +142,13 @@ class QgaDialect:
         self._at = 0
         self._reader.reset()
 
+    def _advance(self, end: int) -> None:
+        """What is fresh has been taken up to `end`."""
+        if end == len(self._fresh):
+            self._fresh = b""
+            end = 0
+        self._at = end
+
     def _give_up_haste(self) -> None:
         self._reader.feed(self._fresh[self._at :])
         self._fresh = b""
@@ -165,39 +180,25 @@ class QgaDialect:
             return NOTHING
         if text[stop:] not in ("\n", "", "\r\n"):
             end = start + len(text[:stop].encode())
-        if end == len(fresh):
-            self._fresh = b""
-            end = 0
-        self._at = end
+        self._advance(end)
         return body
 
 
 def _request(body: object) -> Request:
     if not isinstance(body, dict):
         raise PeerError("QMP input must be a JSON object")
-    command, arguments, number = body.get("execute"), body.get("arguments"), body.get("id", ABSENT)
-    members = 1 + ("arguments" in body) + (number is not ABSENT)
-    if type(command) is not str or len(body) != members:
-        raise BadRequest(_complaint(body), body)
-    if "arguments" not in body:
-        arguments = {}
-    elif type(arguments) is not dict:
-        raise BadRequest(_complaint(body), body)
-    return Request(command, arguments, number)
-
-
-def _complaint(body: Mapping[str, object]) -> str:
-    """What is wrong with the first member that is."""
     for name, member in body.items():
         if name == "execute":
             if type(member) is not str:
-                return "QMP input member 'execute' must be a string"
+                raise BadRequest("QMP input member 'execute' must be a string", body)
         elif name == "arguments":
             if type(member) is not dict:
-                return "QMP input member 'arguments' must be an object"
+                raise BadRequest("QMP input member 'arguments' must be an object", body)
         elif name != "id":
-            return f"QMP input member '{name}' is unexpected"
-    return "QMP input lacks member 'execute'"
+            raise BadRequest(f"QMP input member '{name}' is unexpected", body)
+    if "execute" not in body:
+        raise BadRequest("QMP input lacks member 'execute'", body)
+    return Request(body["execute"], body.get("arguments", {}), body.get("id", ABSENT))
 
 
 def _failure(kind: str, error: Exception) -> dict[str, object]:
