@@ -23,6 +23,7 @@ ALLOWED = {
     "dispatch": ("errors", "dispatch", "wire.events", "system.root", "system.run"),
     "commands": ("errors", "system", "dispatch.command", "dispatch.jobs"),
     "commands.table": ("dispatch.command",),
+    "client": ("errors", "wire", "transports", "client"),
     "session": ("errors", "transports", "wire", "dispatch"),
     "channel": ("errors", "transports", "dispatch", "session", "system.root"),
     "service": (

@@ -1,0 +1,184 @@
+"""A conversation with an agent, ready for the next question."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from . import libvirt_host
+from .conversation import Answer, Conversation, Refusal, parse_answer
+from .errors import (
+    AgentNotRunning,
+    AgentTooOld,
+    BadAnswer,
+    CannotReach,
+    ChannelLost,
+    GuestCommandFailed,
+    NoAnswer,
+    RefusedByPolicy,
+)
+from .steps import Ask
+from .streams import Stream
+from .watch import START_AGENT, LibvirtWatch, Watch
+
+GRACE = 5.0  # seconds in which an agent objects to a command that it would not answer
+TICK = 0.6  # seconds of silence after which the VM is looked at
+GREET_AGAIN = 2.0
+
+POLICY = (
+    "its configuration in the guest forbids it: 'allow-rpcs', 'block-rpcs' in qemu-ga.conf or "
+    "/etc/sysconfig/qemu-ga, 'allow', 'block' in guestwire's agent.conf"
+)
+
+
+class Link(Protocol):
+    """After CannotReach, NoAnswer and BadAnswer a link is of no more use."""
+
+    def ask(self, step: Ask) -> object:
+        """What the command returned. Raises GuestCommandFailed and what its siblings name."""
+
+    def close(self) -> None: ...
+
+
+class StreamLink:
+    """The QEMU guest agent's dialect over a stream."""
+
+    def __init__(self, stream: Stream, watch: Watch) -> None:
+        self._stream = stream
+        self._watch = watch
+        self._conversation = Conversation()
+
+    def greet(self, deadline: float, patient: bool) -> None:
+        """Until the agent is in step. With `patient`, what is wrong may yet become right."""
+        talk = self._conversation
+        silent_until = time.monotonic() + TICK
+        greet_at = 0.0
+        while not talk.in_step:
+            now = time.monotonic()
+            if now >= greet_at:
+                talk.greet()
+                greet_at = now + GREET_AGAIN
+            self._send(deadline)
+            talk.receive(self._stream.recv(min(deadline, silent_until)))
+            if talk.refusal is not None:
+                raise failure("guest-sync-delimited", talk.refusal)
+            if talk.in_step or time.monotonic() < min(silent_until, deadline):
+                continue
+            silent_until = time.monotonic() + TICK
+            known = self._watch.why()
+            if time.monotonic() >= deadline or (known is not None and not patient):
+                raise known or AgentNotRunning(
+                    f"{self._stream.name}: no agent answered", START_AGENT
+                )
+
+    def ask(self, step: Ask) -> object:
+        deadline = time.monotonic() + (min(GRACE, step.timeout) if step.silent else step.timeout)
+        try:
+            self._conversation.ask(step.command, step.arguments, step.limit, step.silent)
+            self._send(deadline)
+            answer = self._conversation.answer()
+            while answer is None:
+                data = self._stream.recv(deadline)
+                if not data:
+                    raise self._late(step)
+                self._conversation.receive(data)
+                answer = self._conversation.answer()
+        except (NoAnswer, ChannelLost):
+            if step.silent:  # which is what success looks like
+                return None
+            raise
+        return value_of(step, answer)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def _send(self, deadline: float) -> None:
+        if not self._stream.send(self._conversation.take(), deadline):
+            raise NoAnswer(f"{self._stream.name}: the guest does not read", START_AGENT)
+
+    def _late(self, step: Ask) -> Exception:
+        return late(step, self._stream.name, self._watch)
+
+
+class LibvirtLink:
+    """Whole requests through libvirt, which keeps the QEMU guest agent's port of its domains."""
+
+    def __init__(self, domain: object, name: str, watch: LibvirtWatch) -> None:
+        self._domain = domain
+        self._name = name
+        self._watch = watch
+
+    def greet(self, deadline: float, patient: bool) -> None:
+        """libvirt knows at once that no agent is there, so the VM is looked at first."""
+        known = self._watch.why()
+        if known is not None:
+            raise known
+        left = deadline - time.monotonic()
+        self.ask(Ask("guest-ping", {}, max(1.0, min(5.0, left)), 1 << 16))
+
+    def ask(self, step: Ask) -> object:
+        import json
+
+        import libvirt_qemu
+
+        timeout = max(1, round(min(GRACE, step.timeout) if step.silent else step.timeout))
+        request: dict[str, object] = {"execute": step.command}
+        if step.arguments:
+            request["arguments"] = step.arguments
+        text = json.dumps(request)
+        call = libvirt_qemu.qemuAgentCommand
+        try:
+            line = libvirt_host.within(
+                timeout + 7.0,  # libvirt's own sync before it takes five
+                f"{self._name}: {step.command}",
+                lambda: call(self._domain, text, timeout, 0),
+            )
+        except libvirt_host.LibvirtRefused as error:
+            if step.silent:
+                return None
+            raise self._cause(step, error) from error
+        if len(line) > step.limit:
+            raise BadAnswer(f"the guest's answer is longer than {step.limit} bytes")
+        return value_of(step, parse_answer(line.encode()))
+
+    def close(self) -> None:
+        self._domain = None
+
+    def _cause(self, step: Ask, error: libvirt_host.LibvirtRefused) -> Exception:
+        import libvirt
+
+        timed_out = getattr(libvirt, "VIR_ERR_AGENT_COMMAND_TIMEOUT", -1)
+        known = self._watch.why()
+        if known is not None:
+            return known
+        if error.number in (timed_out, libvirt.VIR_ERR_AGENT_UNRESPONSIVE):
+            return late(step, self._name, self._watch)
+        return CannotReach(error.text, "see the log of libvirtd or virtqemud")
+
+
+def value_of(step: Ask, answer: Answer) -> object:
+    if isinstance(answer, Refusal):
+        raise failure(step.command, answer)
+    return answer.value
+
+
+def failure(command: str, refusal: Refusal) -> GuestCommandFailed:
+    """The refusal by its cause; QEMU's two classes and its words tell them apart."""
+    kind, desc = refusal
+    if kind == "CommandNotFound" and "disabled" not in desc:
+        advice = "the agent in the guest is too old, or another one: update it"
+        return AgentTooOld(command, kind, desc, advice)
+    if kind in ("CommandNotFound", "CommandDisabled"):
+        return RefusedByPolicy(command, kind, desc, POLICY)
+    return GuestCommandFailed(command, kind, desc)
+
+
+def late(step: Ask, name: str, watch: Watch) -> Exception:
+    """A command's time is up: the VM's state, if that is why, or else the agent's silence."""
+    known = watch.why()
+    if known is not None:
+        return known
+    return NoAnswer(
+        f"{name}: {step.command} was not answered within {step.timeout:g} s",
+        "it may still be carried out; ask again, with a longer timeout",
+    )
