@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from guestwire import __version__
+from guestwire.cli import agent
 from guestwire.commands.table import COMMANDS
 
 
@@ -86,3 +87,34 @@ def test_commands_lists_the_whole_table():
 def test_qemu_ga_s_options_make_it_qemu_ga():
     assert call("-V").stdout.startswith("QEMU Guest Agent ")
     assert call("-D").stdout.startswith("[general]\n")
+
+
+PLAIN = [
+    ["run"],
+    ["run", "--channel", "unix:a", "--statedir", "/s"],
+    ["run", "--config", "a", "--channel", "unix:a", "--channel", "pty:b", "--config", "c"],
+]
+NOT_PLAIN = [
+    [],
+    ["check"],
+    ["run", "--channel"],
+    ["run", "--channel=unix:a"],
+    ["run", "--chan", "unix:a"],
+    ["run", "--channel", "--root"],
+    ["run", "x", "y"],
+    ["run", "--help"],
+]
+
+
+@pytest.mark.parametrize("words", PLAIN, ids=" ".join)
+def test_a_plain_command_line_is_understood_without_argparse_as_with_it(words):
+    by_argparse = agent._parser().parse_args(words)
+    plain = agent._plain_run(words)
+    assert plain is not None
+    assert plain._asdict().items() <= vars(by_argparse).items()
+    assert by_argparse.work is agent.run
+
+
+@pytest.mark.parametrize("words", NOT_PLAIN, ids=" ".join)
+def test_any_other_is_left_to_argparse(words):
+    assert agent._plain_run(words) is None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-ESCAPE = re.compile(
-    r"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
-    r"|u((?![dD][89a-fA-F])[0-9a-fA-F]{4})|(.?))",
-    re.DOTALL,
+# Kept as text: to compile it takes 0.4 ms, and who sends what needs it is rare.
+ESCAPE = (
+    r"(?s)\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
+    r"|u((?![dD][89a-fA-F])[0-9a-fA-F]{4})|(.?))"
 )
 ESCAPED = {  # the commonest first
     "n": "\n", "/": "/", '"': '"', "r": "\r", "t": "\t", "b": "\b", "f": "\f", "'": "'", "\\": "\\"
@@ -24,7 +24,7 @@ def unescaped(text: str) -> str:
             plain = plain.replace("\\" + name, meant)
             if "\\" not in plain:
                 return plain
-    return ESCAPE.sub(_unescape, text)
+    return re.sub(ESCAPE, _unescape, text)
 
 
 def _unescape(match: re.Match[str]) -> str:
