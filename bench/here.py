@@ -18,6 +18,7 @@ from results import PROCESS, UNIX, Row, paired
 from talks import MIB, Pair
 
 QEMU_GA = shutil.which("qemu-ga", path=os.environ.get("PATH", "") + ":/usr/sbin") or "qemu-ga"
+GUESTWIRE = str(Path(sys.executable).with_name("guestwire-agent"))  # as pip installs it
 BARE = [sys.executable, "-c", "pass"]
 PING = request("guest-ping")
 BIG = {"read": 48, "write": 47}  # MiB, the most that qemu-ga takes in one message
@@ -32,7 +33,7 @@ class Agent:
         self._stderr = directory / "stderr"
         self._argv = {
             "ours": [
-                *(sys.executable, "-m", "guestwire", "run", "--channel", f"unix:{self.socket}"),
+                *(sys.executable, GUESTWIRE, "run", "--channel", f"unix:{self.socket}"),
                 *("--statedir", str(directory)),
             ],
             "theirs": [
