@@ -9,10 +9,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from client import connect
+from cheap_client import connect
 from results import VIRTIO, Row, paired
 from talks import Pair
-
 from vm import images
 from vm.guest import AGENT, SIDE, Guest
 

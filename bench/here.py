@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from client import AgentFailed, Client, connect, request
+from cheap_client import AgentFailed, Client, connect, request
 from results import PROCESS, UNIX, Row, paired
 from talks import MIB, Pair
 

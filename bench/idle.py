@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from client import connect
+from cheap_client import connect
 from results import Row, single
 from talks import Pair
 

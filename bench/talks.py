@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable, NamedTuple
 
-from client import AgentFailed, Client, connect, request
+from cheap_client import AgentFailed, Client, connect, request
 from results import Row, paired, single
 
 KIB, MIB = 1 << 10, 1 << 20
