@@ -131,7 +131,7 @@ def test_no_more_long_commands_run_at_once_than_there_is_room_for(monkeypatch):
     for _ in range(2):
         with pytest.raises(workers.DeadlinePassed):
             few.run(gate.wait, time.monotonic(), "wait")
-    with pytest.raises(workers.CommandError, match="2 long commands are running"):
+    with pytest.raises(workers.CommandError, match="2 commands are running"):
         few.run(gate.wait, time.monotonic(), "wait")
     assert few.run(lambda: "thawed", time.monotonic() + 5, "thaw", always=True) == "thawed"
     gate.set()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, Optional
 
 from ..system.root import Root
 from ..system.run import Run
 from .jobs import Jobs
+from .streams import Stream
 
 
 class Command(NamedTuple):
@@ -23,6 +24,7 @@ class Command(NamedTuple):
     while_frozen: bool = False  # runs while file systems are frozen, whatever the lists say
     replies: bool = True  # False: success goes unanswered, since the guest is on its way down
     long: bool = False  # may block past its deadline; runs in a worker that can be given up
+    streams: bool = False  # talks with the host while it runs, through `Context.stream`
     quiet: bool = False  # monitors ask it every few seconds; its audit line is at level debug
     deadline: float = 60.0  # seconds until `Context.deadline`
     secrets: tuple[str, ...] = ()
@@ -41,7 +43,8 @@ class Context(NamedTuple):
     """What every handler gets as its first argument.
 
     `deadline` is a time.monotonic() value, after which the host is no longer waiting.
-    `settings` are the keys of the configuration's section for the command's module.
+    `stream` is there for commands whose row says `streams`. `settings` are the keys of the
+    configuration's [commands] section, as text.
     """
 
     root: Root
@@ -50,3 +53,4 @@ class Context(NamedTuple):
     deadline: float
     settings: Mapping[str, str]
     listed: Callable[[], Iterator[Listed]]
+    stream: Optional[Stream] = None

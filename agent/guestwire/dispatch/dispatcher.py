@@ -6,9 +6,9 @@ import importlib
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, Optional
 
-from ..errors import CommandError, UnknownCommand
+from ..errors import CommandError, UnknownCommand, Unsupported
 from ..system.root import Root
 from ..system.run import Run
 from ..wire.events import Answer, Failure, Reply, Request
@@ -17,6 +17,7 @@ from .command import Command, Context, Listed
 from .jobs import Jobs
 from .params import Binder
 from .policy import EVERYTHING, Policy
+from .streams import Stream
 from .workers import Workers
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class Dispatcher:
         self._workers = Workers()
         self._bound: dict[str, Bound] = {}
 
-    def answer(self, request: Request, channel: str) -> Answer:
+    def answer(self, request: Request, channel: str, stream: Optional[Stream] = None) -> Answer:
         """Run the command. Never raises: whatever goes wrong is an answer."""
         started = time.monotonic()
         command = self._commands.get(request.command)
@@ -66,7 +67,7 @@ class Dispatcher:
             if command is None:
                 raise UnknownCommand(f"The command {request.command} has not been found")
             self.policy.permit(command, self._frozen())
-            value = self._execute(command, request, started + command.deadline)
+            value = self._execute(command, request, started + command.deadline, stream)
             answer = Reply(value, request, not command.replies)
         except CommandError as error:
             answer = Failure(error, request)
@@ -94,10 +95,16 @@ class Dispatcher:
     def parameters(self, name: str) -> Binder:
         return self._load(self._commands[name]).binder
 
-    def _execute(self, command: Command, request: Request, deadline: float) -> object:
+    def _execute(
+        self, command: Command, request: Request, deadline: float, stream: Optional[Stream]
+    ) -> object:
+        if command.streams and stream is None:
+            raise Unsupported(f"{command.name} has streams, which this dialect does not carry")
         call, binder = self._bound.get(command.name) or self._load(command)
         arguments = binder.bind(request.arguments)
-        context = Context(self._root, self._run, self._jobs, deadline, self.settings, self.listed)
+        context = Context(
+            self._root, self._run, self._jobs, deadline, self.settings, self.listed, stream
+        )
         if not command.long:
             return call(context, **arguments)
         return self._workers.run(

@@ -1,4 +1,4 @@
-"""Threads for the commands that may block past their deadline, so that a host is told in time."""
+"""Threads for commands that may block past their deadline, or that run side by side."""
 
 from __future__ import annotations
 
@@ -42,8 +42,7 @@ class Workers:
         `always` goes past the limit: eight commands that hang must not keep a guest frozen.
         Raises what the work raises, and DeadlinePassed when it goes on in the background.
         """
-        outcome: SimpleQueue[_Outcome] = SimpleQueue()
-        self._take_worker(always).put(_Task(work, outcome))
+        outcome = self.post(work, always=always)
         try:
             value, error = outcome.get(timeout=max(0.0, deadline - time.monotonic()) + GRACE)
         except Empty:
@@ -53,11 +52,17 @@ class Workers:
             raise error
         return value  # type: ignore[return-value]  # it is work's, and work returns a T
 
+    def post(self, work: Callable[[], object], *, always: bool = False) -> SimpleQueue[_Outcome]:
+        """Have the work done, and go on; how it ended is put into the queue that is returned."""
+        outcome: SimpleQueue[_Outcome] = SimpleQueue()
+        self._take_worker(always).put(_Task(work, outcome))
+        return outcome
+
     def _take_worker(self, always: bool) -> SimpleQueue[_Task]:
         """The inbox of a thread that has nothing to do."""
         with self._lock:
             if self._running >= self._limit and not always:
-                text = f"{self._limit} long commands are running already; try again later"
+                text = f"{self._limit} commands are running already; try again later"
                 raise CommandError(text)
             self._running += 1
             inbox, self._idle = self._idle, None
