@@ -119,12 +119,11 @@ def parse(text: str) -> Address:
 
 def _libvirt(text: str) -> Libvirt:
     place, slash, last = text[len("libvirt+") :].rpartition("/")
-    name, port = _with_port(last)
-    if not slash or not name or "://" not in place + "/":
+    if not slash or not last or "://" not in place + "/":
         raise _bad(text, "libvirt+URI/NAME, e.g. libvirt+qemu:///system/web1")
     if place.endswith(("/", ":")):  # the last slash was one of the URI's own
         raise _bad(text, "libvirt+URI/NAME; the URI's path is missing, e.g. /system")
-    return Libvirt(place, name, port)
+    return Libvirt(place, *_with_port(last))
 
 
 def _path(text: str, rest: str, form: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Iterable
 
 from . import libvirt_host, processes
 from .errors import CannotReach, ClientError, NoSuchGuest
@@ -19,13 +20,16 @@ def census(proc: str = "/proc", seconds: float = 2.0, ask_monitors: bool = True)
             found += libvirt_host.guests(uri, seconds)
         except CannotReach as error:
             remarks.append(str(error))
+    found = merged(found, processes.guests(proc, ask_monitors))
+    found.sort(key=lambda one: (one.name, one.uri, one.pid))
+    return Census(tuple(found), tuple(remarks))
+
+
+def merged(domains: Iterable[Found], running: Iterable[Found]) -> list[Found]:
+    """Domains of libvirt, and the processes that are none of theirs."""
+    found = list(domains)
     known = {one.uuid for one in found if one.uuid}
-    for one in processes.guests(proc, ask_monitors):
-        if not one.uuid or one.uuid not in known:
-            found.append(one)
-    return Census(
-        tuple(sorted(found, key=lambda one: (one.name, one.uri, one.pid))), tuple(remarks)
-    )
+    return found + [one for one in running if one.uuid not in known]
 
 
 def named(name: str, everything: Census) -> Found:
