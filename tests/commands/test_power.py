@@ -82,10 +82,18 @@ def test_systemd_is_asked_to_suspend_where_it_knows_how(context, guest):
                            ["systemctl", "suspend"]]  # fmt: skip
 
 
-def test_the_kernel_is_asked_when_systemd_could_not(context, guest, tmp_path):
+def test_the_kernel_is_asked_where_systemd_is_not(context, guest, tmp_path):
     (tmp_path / "sys/power/state").write_text("freeze mem disk\n")
-    power.suspend_ram(context._replace(root=guest, run=Notes(status=3, suspend=1)))
+    power.suspend_ram(context._replace(root=guest, run=Notes(status=4)))
     assert (tmp_path / "sys/power/state").read_text().startswith("mem")
+
+
+def test_what_systemd_refuses_is_not_tried_behind_its_back(context, guest, tmp_path):
+    (tmp_path / "sys/power/state").write_text("freeze mem disk\n")
+    refusing = Notes(status=3, hibernate=1)
+    with pytest.raises(CommandError, match="suspend: no way"):
+        power.suspend_disk(context._replace(root=guest, run=refusing))
+    assert (tmp_path / "sys/power/state").read_text() == "freeze mem disk\n"
 
 
 def test_a_guest_that_cannot_suspend_says_so(context, guest):
