@@ -1,0 +1,414 @@
+"""Both ends of Guestwire's own protocol, without I/O, threads or a clock. See docs/protocol.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Callable, Optional
+
+from . import events, frames
+from .bodies import pack, reason
+from .errors import CannotSend, Violation
+from .events import MaybeEvent
+from .frames import FIN, URGENT, Frame, FrameReader
+from .handshake import (
+    EPOCH,
+    NONCE,
+    PROTOCOL,
+    Greeter,
+    Peer,
+    about_us,
+    draw_tag,
+    farewell,
+    greeting,
+    parse_farewell,
+    parse_hello,
+    parse_hello_ack,
+)
+from .limits import Limits
+from .parking import Parking
+from .received import TOKEN, Received
+from .streams import ASKED, CHANNELS, ENDING, RESUMING, RUNNING, Message, Stream
+from .table import Table
+
+HOST = "host"
+GUEST = "guest"
+PINGS = 8  # that may be under way
+
+
+class Connection:
+    """Give it what was received, ask it for events and for frames to send; one thread at a time.
+
+    After each `receive`, `tick` and call that changes something: take events until None, send
+    frames until b"", and be back at `next_timeout`. What the other end does wrong comes as
+    SessionEnded; what the caller does wrong raises CannotSend, and StreamOver (one of them) where
+    the other end may have ended the stream just now.
+    """
+
+    def __init__(
+        self,
+        role: str,
+        random: Callable[[int], bytes],
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        identity: Optional[Mapping[str, object]] = None,
+        capabilities: tuple[str, ...] = (),
+    ) -> None:
+        self._host = role == HOST
+        self._random = random
+        self._limits = limits
+        self._identity = identity or {}
+        self._capabilities = capabilities
+        self._epoch = random(EPOCH)
+        self._peer: Optional[Peer] = None  # of this session
+        self._last_epoch = b""
+        self._tag = 0
+        self._now = 0.0
+        self._reader = FrameReader(limits.frame)
+        self._greeter = Greeter()
+        self._greetings: dict[int, bytes] = {}  # HELLO_ACK and RESET that wait to be sent
+        self._pings: dict[bytes, float] = {}
+        self._pinged = 0
+        self._table = Table(self._host, limits)
+        self._parking = Parking(self._table)
+        self._received = Received(self._table, self._parking)
+
+    # Sessions.
+
+    def start(self, now: float) -> None:
+        """Host: greet until a guest answers. Guest: tell a host that there is no session yet.
+
+        A session that there is ends.
+        """
+        self._now = now
+        self._end("started anew")
+        if not self._host:
+            self._greetings[frames.RESET] = farewell(b"", "started", "the agent has started")
+            return
+        nonce = self._random(NONCE)
+        self._tag = draw_tag(self._random(4))
+        self._greeter.start(nonce, now)
+        self._greetings[frames.HELLO] = self._hello()
+
+    def stop(self, why: str, code: str = "stopped") -> None:
+        """End the session, or the attempt to begin one, and tell the other end."""
+        nonce = self._peer.nonce if self._peer else self._greeter.nonce
+        self._greeter.stop()
+        self._end(why)
+        self._greetings = {frames.RESET: farewell(nonce, code, why)}
+
+    def disconnected(self, now: float) -> None:
+        """The transport says that nobody is at the other end; what was half received is void."""
+        self._now = now
+        self._end("the other end left")
+        self._reader.clear()
+        self._greetings.clear()
+
+    def receive(self, data: bytes, now: float) -> None:
+        self._now = now
+        if self._greeter.due is not None and self._greeter.echoed(data):
+            self._table.events.append(events.EchoDetected())
+        self._reader.feed(data, now)
+
+    def next_event(self) -> MaybeEvent:
+        while True:
+            if self._table.events:
+                return self._table.events.popleft()
+            frame = self._reader.next()
+            if frame is None:
+                return None
+            try:
+                event = self._handle(frame)
+            except Violation as error:
+                self._fail(error)
+                continue
+            if event is not None:
+                return event
+
+    def next_frame(self) -> bytes:
+        """What to write next, in one piece of at most 32,768 bytes; b"" when nothing may go out."""
+        if self._greetings:
+            return self._greetings.pop(max(self._greetings))
+        return self._table.outbox.next_frame()
+
+    def next_timeout(self) -> Optional[float]:
+        """When `tick` is due, or None: nothing will happen until something is received."""
+        times = (self._greeter.due, self._reader.stalls_at(), self._parking.until())
+        return min((one for one in times if one is not None), default=None)
+
+    def tick(self, now: float) -> None:
+        """Time has passed. There may be events, and frames to send."""
+        self._now = now
+        stall = self._reader.stalls_at()
+        if stall is not None and stall <= now:
+            self._reader.look_inside()
+        if self._greeter.is_due(now):
+            self._greetings[frames.HELLO] = self._hello()
+        self._parking.expire(now)
+
+    def ping(self, now: float) -> None:
+        self._check_session()
+        self._pinged += 1
+        mark = frames.U64.pack(self._pinged)
+        self._pings[mark] = now
+        if len(self._pings) > PINGS:
+            del self._pings[next(iter(self._pings))]
+        self._table.outbox.put_front(frames.PING, 0, mark)
+
+    def event(self, name: str, body: object) -> None:
+        self._check_session()
+        session = self._table.outbox.session
+        packed = self._pack({"name": name, "body": body})
+        self._table.outbox.put(session, Message(frames.EVENT, session, packed))
+
+    def goaway(self, why: str) -> None:
+        """Take no new streams from the other end; those that are open go on."""
+        self._check_session()
+        self._table.going_away = True
+        self._table.outbox.put_front(frames.GOAWAY, 0, reason(why))
+
+    # Streams.
+
+    def open(
+        self,
+        command: str,
+        arguments: Mapping[str, object],
+        *,
+        streaming: bool = False,
+        urgent: bool = False,
+        resumable: bool = False,
+    ) -> int:
+        """Ask for a command. `streaming`: data and more go both ways until the result."""
+        table = self._table
+        number = table.next_of_ours()
+        token = self._random(TOKEN) if resumable else None
+        body: dict[str, object] = {"command": command, "arguments": arguments}
+        if streaming or resumable:
+            body["streaming"] = True
+        if token is not None:
+            body["token"] = token
+        packed = self._pack(body)
+        stream = Stream(number, ours=True, streaming=streaming or resumable, urgent=urgent,
+                        token=token, windows=self._windows())  # fmt: skip
+        table.add(stream)
+        flags = URGENT if urgent else 0
+        table.outbox.put(table.outbox.session, Message(frames.OPEN, stream, packed, flags))
+        return number
+
+    def token(self, stream: int) -> Optional[bytes]:
+        """What another process needs, besides the number, to resume this stream."""
+        return self._table.get(stream).token
+
+    def resume(self, stream: int, token: Optional[bytes] = None, *, received: int = 0) -> None:
+        """Go on with a parked stream, or with one of a process before this one.
+
+        The latter needs its token, and `received`, the bytes it had consumed. `Resumed` or
+        `Rejected` follows.
+        """
+        self._parking.resume(stream, token, received)
+
+    def accept(self, stream: int, value: object, *, end: bool = True) -> None:
+        """Answer; without `end` the stream goes on, until `close`."""
+        row = self._asked(stream)
+        if end and row.token is not None:
+            raise CannotSend("a resumable stream ends with close()")
+        if not end and row.only_answer:
+            raise CannotSend(f"stream {stream} was opened for an answer alone")
+        body = self._pack(value, self._table.peer.answer)
+        if end:
+            self._table.finish(row, Message(frames.ACCEPT, row, body, FIN))
+            return
+        row.state = RUNNING
+        row.value = value if row.token is not None else None
+        self._table.outbox.put(row, Message(frames.ACCEPT, row, body))
+
+    def reject(self, stream: int, code: str, text: str) -> None:
+        row = self._asked(stream)
+        self._table.finish(row, Message(frames.REJECT, row, reason(text, code=code)))
+
+    def room(self, stream: int) -> int:
+        """How many bytes `send_data` takes now. After 0, `Writable` tells when there is more."""
+        row = self._table.get(stream)
+        return 0 if row.state == ASKED and not row.ours else self._table.room(row)
+
+    def send_data(self, stream: int, data: bytes, *, channel: int = 0) -> None:
+        row = self._sender(stream, channel)
+        if len(data) > self.room(stream):
+            raise CannotSend(f"stream {stream} has no room for {len(data)} bytes")
+        if not data:
+            return
+        row.out.put(channel, bytes(data))
+        if row.active:
+            self._table.outbox.pending += len(data)
+            self._table.outbox.list(row)
+
+    def end(self, stream: int, channel: int = 0) -> None:
+        """Nothing more comes on this channel."""
+        row = self._sender(stream, channel)
+        row.out.put_end(channel)
+        self._table.outbox.list(row)
+
+    def control(self, stream: int, body: object) -> None:
+        """Something about the stream, in its order: a window's size, a signal."""
+        row = self._sender(stream, None)
+        self._table.outbox.put(row, Message(frames.CTRL, row, self._pack(body)))
+
+    def close(self, stream: int, value: object) -> None:
+        """The final result, behind all data; by the end that accepted the stream."""
+        row = self._table.get(stream)
+        if row.ours or row.state == ASKED:
+            raise CannotSend(f"stream {stream} is not one that this end has accepted")
+        body = self._pack(value, self._table.peer.answer)
+        self._table.finish(row, Message(frames.CLOSE, row, body))
+
+    def cancel(self, stream: int, why: str) -> None:
+        """The stream is over at once, for both ends; nothing happens if it is already."""
+        table = self._table
+        row = table.streams.get(stream)
+        if row is None or not table.running:
+            table.streams.pop(stream, None)
+            return
+        unsent = table.outbox.withdraw(row)
+        table.forget(row)
+        if not unsent:
+            table.outbox.put_front(frames.CANCEL, stream, reason(why))
+
+    def consumed(self, stream: int, count: int) -> None:
+        """So many bytes of `Data` are dealt with; the other end may send as many more.
+
+        Also needed after `Closed`, and not after `Cancelled`.
+        """
+        row = self._table.streams.get(stream)
+        if row is not None and row.state != ENDING:
+            self._table.consume(row, count)
+
+    # What follows is private.
+
+    def _handle(self, frame: Frame) -> MaybeEvent:
+        kind = frame.kind
+        if kind in frames.GREETINGS:
+            if kind == frames.HELLO:
+                return self._on_hello(frame.payload)
+            return self._on_reset(frame.payload) if kind == frames.RESET else self._on_ack(frame)
+        if self._reader.skipped:
+            raise Violation(f"{self._reader.skipped} bytes of the session were damaged")
+        if kind == frames.PONG:
+            return self._on_pong(frame)
+        return self._received.handle(frame)
+
+    def _on_hello(self, payload: bytes) -> MaybeEvent:
+        if self._host:
+            return None
+        peer = parse_hello(payload)
+        if self._peer is None or peer.nonce != self._peer.nonce:
+            lowest, highest = peer.versions
+            if not lowest <= PROTOCOL <= highest:
+                text = f"this agent speaks version {PROTOCOL} alone"
+                self._greetings[frames.RESET] = farewell(peer.nonce, "version", text)
+                return None
+            self._end("another host session began")
+            self._tag = draw_tag(self._random(4))
+            self._begin(peer)
+        self._greetings[frames.HELLO_ACK] = greeting(frames.HELLO_ACK, self._about_us(peer.nonce))
+        return None
+
+    def _on_ack(self, frame: Frame) -> MaybeEvent:
+        if not self._host:
+            return None
+        peer = parse_hello_ack(frame.payload)
+        if self._peer is not None:
+            if peer.nonce != self._peer.nonce:
+                raise Violation("the guest has begun another session")
+        elif self._greeter.due is not None and peer.nonce == self._greeter.nonce:
+            if peer.versions[0] != PROTOCOL:
+                raise Violation(f"the guest chose version {peer.versions[0]}")
+            self._greeter.stop()
+            self._begin(peer)
+        return None
+
+    def _on_reset(self, payload: bytes) -> MaybeEvent:
+        nonce, text = parse_farewell(payload)
+        if self._peer is not None:
+            if nonce == self._peer.nonce or (self._host and not nonce):
+                self._end(text)
+        elif self._greeter.due is not None:
+            if not nonce:
+                self._greetings[frames.HELLO] = self._hello()
+            elif nonce == self._greeter.nonce:
+                self._give_up(text)
+        return None
+
+    def _on_pong(self, frame: Frame) -> MaybeEvent:
+        sent = self._pings.pop(frame.payload, None)
+        return None if sent is None else events.Pong(self._now - sent)
+
+    def _begin(self, peer: Peer) -> None:
+        self._table.begin(peer.tag, self._agreed(peer.limits), peer.first)
+        self._peer = peer
+        self._greetings.clear()
+        self._pings.clear()
+        self._reader.expect(self._tag)
+        same = peer.epoch == self._last_epoch
+        self._last_epoch = peer.epoch
+        self._table.events.append(
+            events.SessionStarted(peer.identity, peer.nonce, same, peer.capabilities)
+        )
+
+    def _end(self, why: str) -> None:
+        self._reader.expect(None)
+        if self._peer is None:
+            return
+        self._peer = None
+        self._received.forget()
+        self._table.end(self._now)
+        self._table.events.append(events.SessionEnded(why))
+
+    def _fail(self, error: Violation) -> None:
+        if self._greeter.due is not None:
+            self._give_up(str(error))
+        self.stop(str(error), error.code)
+
+    def _give_up(self, why: str) -> None:
+        """No session comes of this greeting."""
+        self._greeter.stop()
+        self._greetings.clear()
+        self._table.events.append(events.SessionEnded(why))
+
+    def _hello(self) -> bytes:
+        return greeting(frames.HELLO, self._about_us(self._greeter.nonce.hex()))
+
+    def _about_us(self, nonce: object) -> dict[str, object]:
+        protocol: object = [PROTOCOL, PROTOCOL] if self._host else PROTOCOL
+        return about_us(nonce, self._tag, self._table.first_of_theirs, self._epoch, self._limits,
+                        self._identity, self._capabilities, protocol)  # fmt: skip
+
+    def _agreed(self, theirs: Limits) -> Limits:
+        return theirs._replace(checksum=theirs.checksum or self._limits.checksum)
+
+    def _windows(self) -> tuple[int, int]:
+        return self._table.peer.stream_window, self._limits.stream_window
+
+    def _check_session(self) -> None:
+        if self._peer is None:
+            raise CannotSend("there is no session")
+
+    def _pack(self, value: object, limit: Optional[int] = None) -> bytes:
+        body = pack(value, self._table.peer.control if limit is None else limit)
+        if self._table.outbox.queued + len(body) > self._limits.queued:
+            raise CannotSend(f"{self._limits.queued} bytes of control bodies wait to be sent")
+        return body
+
+    def _asked(self, number: int) -> Stream:
+        row = self._table.get(number)
+        if row.ours or row.state != ASKED:
+            raise CannotSend(f"stream {number} awaits no answer")
+        return row
+
+    def _sender(self, number: int, channel: Optional[int]) -> Stream:
+        """The stream, if this end may send on it now."""
+        row = self._table.get(number)
+        if row.only_answer or (row.state == ASKED and not row.ours):
+            raise CannotSend(f"stream {number} takes an answer, and has none yet")
+        if row.adopted and row.state == RESUMING:
+            raise CannotSend(f"stream {number} is not resumed yet")
+        if channel is not None and (channel in row.out.ended or not 0 <= channel < CHANNELS):
+            raise CannotSend(f"channel {channel} of stream {number} takes no more")
+        return row
