@@ -10,6 +10,7 @@ import json
 import math
 import re
 from binascii import b2a_base64
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 
 from .events import ABSENT
@@ -41,18 +42,22 @@ def _is_bulk(value: object) -> bool:
 def _bulk_line(start: bytes, members: dict[str, object], tail: bytes) -> bytes:
     out = io.BytesIO()  # whose getvalue() is no copy
     out.write(start)
-    between = "{"
+    text = "{"  # that is not in `out` yet
     for name, value in members.items():
-        out.write(f"{between}{_text(name)}: ".encode())
+        text += _name(name)
         if isinstance(value, (str, bytes)):
-            out.write(b'"')
+            out.write(text.encode() + b'"')
             _write_pieces(out, value)
-            out.write(b'"')
+            text = '", '
         else:
-            out.write(_text(value).encode())
-        between = ", "
-    out.write(b"}" + tail)
+            text += _text(value) + ", "
+    out.write(text[:-2].encode() + b"}" + tail)
     return out.getvalue()
+
+
+@lru_cache(maxsize=64)
+def _name(name: str) -> str:
+    return _text(name) + ": "
 
 
 def _write_pieces(out: io.BytesIO, value: str | bytes) -> None:
