@@ -81,9 +81,11 @@ class Dispatcher:
 
     def listed(self) -> Iterator[Listed]:
         """Every command of the table, as a host may see it now."""
-        frozen = self._frozen()
+        frozen, allows = self._frozen(), self.policy.allows
         for command in self._commands.values():
-            enabled = self.policy.allows(command, frozen) and self._has_needs(command)
+            enabled = allows(command, frozen)
+            if enabled and command.needs:
+                enabled = self._has(command.needs)
             yield Listed(command.name, enabled, command.replies)
 
     def preload(self) -> None:
@@ -118,8 +120,8 @@ class Dispatcher:
             bound = self._bound[command.name] = Bound(call, Binder(call))
         return bound
 
-    def _has_needs(self, command: Command) -> bool:
-        return not command.needs or bool(_import(command.needs)(self._root))
+    def _has(self, needs: str) -> bool:
+        return bool(_import(needs)(self._root))
 
 
 def _import(name: str) -> Callable[..., object]:
