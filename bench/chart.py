@@ -12,15 +12,15 @@ WIDTH, LEFT, RIGHT, TOP = 760, 150, 60, 70
 BAR, GAP = 10, 10
 SERIES = ((VIRTIO, "virtio"), (UNIX, "unix"))
 STYLE = """\
-text { font: 12px system-ui, sans-serif; fill: #333 }
+text { font: 12px system-ui, sans-serif; fill: #6b7280 }
 .title { font-weight: 600; font-size: 14px }
-.small { font-size: 11px; fill: #666 }
+.small { font-size: 11px }
 .axis { stroke: #888; stroke-opacity: .35 }
 .one { stroke: #666; stroke-width: 1.5 }
 .virtio { fill: #0b7285 }
 .unix { fill: #74b8c4 }
 @media (prefers-color-scheme: dark) {
-  text { fill: #ddd } .small { fill: #aaa } .one { stroke: #aaa }
+  text { fill: #c9d1d9 } .one { stroke: #aaa }
   .virtio { fill: #3bc9db } .unix { fill: #277d8a }
 }
 """

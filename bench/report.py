@@ -43,7 +43,8 @@ def versions(qemu_ga: str) -> dict[str, str]:
 def machine() -> str:
     """Its class, not its name."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
-    return f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB, Linux {platform.release()}"
+    kernel = ".".join(platform.release().split(".")[:2])
+    return f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB, Linux {kernel}"
 
 
 def line(row: Row) -> str:
@@ -88,7 +89,7 @@ def _table(rows: list[Row]) -> str:
     ]
     for row in rows:
         ratio, ours, theirs, bare = _figures(row)
-        cells = [row.what, f"**{ratio}**", ours, theirs, bare, row.unit, _verdict(row)]
+        cells = [row.what, ratio and f"**{ratio}**", ours, theirs, bare, row.unit, _verdict(row)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
