@@ -15,7 +15,12 @@ from cheap_client import AgentFailed, Client, connect, request
 from results import Row, paired, single
 
 KIB, MIB = 1 << 10, 1 << 20
-SIZES = {"4 KiB": 4 * KIB, "64 KiB": 64 * KIB, "1 MiB": MIB, "8 MiB": 8 * MIB}
+SIZES = {  # of a chunk, and how many of them a round moves
+    "4 KiB": (4 * KIB, 64),
+    "64 KiB": (64 * KIB, 32),
+    "1 MiB": (MIB, 4),
+    "8 MiB": (8 * MIB, 1),
+}
 FILE = 8 * MIB  # bytes that are in the file that is read
 
 
@@ -27,15 +32,14 @@ class Amount(NamedTuple):
     infos: int = 15
     execs: int = 4
     bulk_rounds: int = 5
-    bulk: int = 8 * MIB  # bytes that a round moves at most
-    small: int = 16  # chunks that a round moves at most
+    chunks: int = 64  # that a round moves at most
     reconnects: int = 100
     gap: float = 0.15  # seconds, the longest pause before a reconnection
     starts: int = 15
     idle: float = 60.0  # seconds
 
 
-QUICK = Amount(2, 10, 3, 1, 1, 8 * MIB, 4, 4, 0.05, 2, 1.0)
+QUICK = Amount(2, 10, 3, 1, 1, 4, 4, 0.05, 2, 1.0)
 
 
 class Pair(NamedTuple):
@@ -134,8 +138,8 @@ def _files(pair: Pair, amount: Amount) -> Iterator[Row]:
         client: client.ask("guest-file-open", path=f"{pair.scratch}/write{at}", mode="w+")
         for at, client in enumerate(clients)
     }
-    for label, size in SIZES.items():
-        chunks = max(1, min(amount.small, amount.bulk // size))
+    for label, (size, count) in SIZES.items():
+        chunks = min(count, amount.chunks)
 
         def read(client: Client, size: int = size, chunks: int = chunks) -> float:
             return _read(client, readers[client], content, size, chunks)
