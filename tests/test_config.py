@@ -28,7 +28,15 @@ def test_without_a_file_the_defaults_hold(monkeypatch, tmp_path):
     monkeypatch.delenv("GUESTWIRE_CONFIG", raising=False)
     loaded = config.load()
     assert loaded == Config(settings={"statedir": "/run/guestwire"})
-    assert loaded.channels == ("virtio-serial:org.qemu.guest_agent.0",)
+    assert loaded.channels == config.DEFAULT_CHANNELS
+
+
+def test_a_channel_names_its_dialect_or_its_port_does():
+    split = config.split_channel
+    assert split("unix:/a:b") == ("qga", "unix:/a:b")
+    assert split("native+unix:/a+b") == ("native", "unix:/a+b")
+    assert split("qga+virtio-serial:x") == ("qga", "virtio-serial:x")
+    assert split("virtio-serial:org.guestwire.agent.0")[0] == "native"
 
 
 def test_what_a_file_says_holds(write):
@@ -72,6 +80,7 @@ BAD = [
     ("[agent]\n\n# why\nlog-lvel = info\n", r":4: \[agent\] has no key 'log-lvel'; there are chan"),
     ("[agnet]\nroot = /\n", r":1: no section is named \[agnet\]; there are agent, policy, comm"),
     ("[agent]\nlog-level = loud\n", r":2: log-level: 'loud' is none of debug, info"),
+    ("[agent]\nchannels = x+unix:/a\n", r":2: channels: 'x' is no dialect; there are qga, nat"),
     ("[agent]\nroot = tmp\n", r":2: root: 'tmp' is not an absolute path"),
     ("[commands]\nfreeze-timeout = soon\n", r":2: freeze-timeout: 'soon' is not a whole number"),
     ("[commands]\nmax-processes = 0\n", r":2: max-processes: '0' is not a whole number above 0"),

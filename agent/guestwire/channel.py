@@ -7,10 +7,7 @@ import threading
 from typing import Callable, Optional
 
 from . import transports
-from .dispatch.dispatcher import Dispatcher
 from .errors import PortAbsent, Stopped, TransportError
-from .session import Dialect, serve
-from .system.root import Root
 
 log = logging.getLogger(__name__)
 RETRY = 5.0  # seconds, for a port that is there but cannot be opened: somebody else may hold it
@@ -37,23 +34,23 @@ class News:
 
 
 class Channel:
-    """Runs in a thread of its own. `tried` is set after the first attempt, `error` if it failed."""
+    """Runs in a thread of its own. `tried` is set after the first attempt, `error` if it failed.
+
+    `serve` speaks a dialect on the open port until that raises TransportError.
+    """
 
     def __init__(
         self,
         address: str,
-        root: Root,
-        dialect: Callable[[], Dialect],
-        dispatcher: Dispatcher,
+        open: Open,
+        serve: Callable[[transports.Transport], None],
         news: News,
-        open: Optional[Open] = None,
     ) -> None:
         self.address = address
         self.tried = threading.Event()
         self.error: Optional[TransportError] = None
-        self._open = open or (lambda: transports.open(root, address))
-        self._dialect = dialect
-        self._dispatcher = dispatcher
+        self._open = open
+        self._serve = serve
         self._news = news
         self._transport: Optional[transports.Transport] = None
         self._stopping = False
@@ -96,16 +93,17 @@ class Channel:
         self.error = None
         self.tried.set()
         try:
-            serve(transport, self._dialect(), self._dispatcher)
+            self._serve(transport)
         finally:
             with self._lock:
                 self._transport = None
                 transport.close()
 
     def _report(self, error: TransportError) -> None:
-        """Say a thing once, not every five seconds."""
+        """Say a thing once, not every five seconds. Not every guest is given every port."""
         if str(error) != str(self.error):
-            log.warning("%s; waiting for it", error)
+            level = logging.INFO if isinstance(error, PortAbsent) else logging.WARNING
+            log.log(level, "%s; waiting for it", error)
         self.error = error
 
     def _waits_for_device(self, error: TransportError) -> bool:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     import configparser
 
 DEFAULT_PATH = "/etc/guestwire/agent.conf"
-DEFAULT_CHANNEL = "virtio-serial:org.qemu.guest_agent.0"
+QGA, NATIVE = "qga", "native"
+DIALECTS = (QGA, NATIVE)
+NATIVE_PORT = "virtio-serial:org.guestwire.agent.0"
+DEFAULT_CHANNELS = ("virtio-serial:org.qemu.guest_agent.0", NATIVE_PORT)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 Value = Union[str, tuple[str, ...]]
@@ -28,7 +31,7 @@ class Config(NamedTuple):
     keys of [commands] and of [plugin ...], as text, for the command modules.
     """
 
-    channels: tuple[str, ...] = (DEFAULT_CHANNEL,)
+    channels: tuple[str, ...] = DEFAULT_CHANNELS
     root: str = "/"
     statedir: str = "/run/guestwire"
     log_file: str = ""
@@ -62,6 +65,13 @@ def _words(value: str) -> tuple[str, ...]:
     return tuple(value.replace(",", " ").split())
 
 
+def channels(value: str) -> tuple[str, ...]:
+    found = _words(value)
+    for address in found:
+        split_channel(address)
+    return found
+
+
 def _level(value: str) -> str:
     if value not in LOG_LEVELS:
         raise ValueError(f"{value!r} is none of {', '.join(LOG_LEVELS)}")
@@ -86,7 +96,7 @@ def _anything(value: str) -> str:
 
 KEYS: dict[str, dict[str, Key]] = {
     "agent": {
-        "channels": Key(_words, "ports to serve, as kind:address"),
+        "channels": Key(channels, "ports to serve, as kind:address or dialect+kind:address"),
         "root": Key(_path, "the directory that is the guest's /"),
         "statedir": Key(_path, "where what must outlive the agent is kept"),
         "log-file": Key(_path, "a file in place of standard error"),
@@ -108,6 +118,21 @@ KEYS: dict[str, dict[str, Key]] = {
         "max-processes": Key(_count, "processes of guest-exec at a time"),
     },
 }
+
+
+def split_channel(address: str) -> tuple[str, str]:
+    """The dialect and the port of a channel such as "native+unix:/run/agent.sock".
+
+    Without a dialect, our own port speaks the native one and all others that of the QEMU guest
+    agent. Raises ValueError.
+    """
+    head, colon, rest = address.partition(":")
+    dialect, plus, kind = head.partition("+")
+    if not plus:
+        return (NATIVE if address == NATIVE_PORT else QGA), address
+    if dialect not in DIALECTS:
+        raise ValueError(f"{dialect!r} is no dialect; there are {', '.join(DIALECTS)}")
+    return dialect, kind + colon + rest
 
 
 def load(path: Optional[str] = None) -> Config:

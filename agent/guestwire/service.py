@@ -10,10 +10,10 @@ import signal
 from collections.abc import Iterator, Mapping
 from typing import Callable, Optional
 
-from . import logs, transports
+from . import __version__, logs, session, transports
 from .channel import Channel, News, Open
 from .commands.table import COMMANDS
-from .config import Config
+from .config import NATIVE, Config, split_channel
 from .dispatch.command import Command
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.jobs import Jobs
@@ -142,10 +142,24 @@ class Service:
             self._channels.pop(address).stop()
         for address, opener in wanted.items():
             if address not in self._channels:
-                channel = self._channels[address] = Channel(
-                    address, self._root, QgaDialect, self._dispatcher, self._news, opener
-                )
+                channel = self._channels[address] = self._channel(address, opener)
                 channel.start()
+
+    def _channel(self, address: str, opener: Optional[Open]) -> Channel:
+        dialect, port = split_channel(address)
+        serve = self._serve_native if dialect == NATIVE else self._serve_qga
+        opener = opener or (lambda: transports.open(self._root, port))
+        return Channel(address, opener, serve, self._news)
+
+    def _serve_qga(self, transport: transports.Transport) -> None:
+        session.serve(transport, QgaDialect(), self._dispatcher)
+
+    def _serve_native(self, transport: transports.Transport) -> None:
+        from .native_session import NativeSession  # with it msgpack, which not every guest needs
+
+        boot = self._root.read_text("/proc/sys/kernel/random/boot_id", missing="").strip()
+        identity = {"agent": "guestwire", "version": __version__, "boot": boot}
+        NativeSession(transport, self._dispatcher, identity).serve()
 
     def _all_open(self) -> bool:
         return all(

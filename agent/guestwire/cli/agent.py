@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
-from ..errors import AgentError
+from ..errors import AgentError, ConfigError
 
 if TYPE_CHECKING:
     import argparse
@@ -63,12 +63,13 @@ def run(options: Asked) -> int:
 def check(options: Asked) -> int:
     """Say what would be served, or what is wrong: the first thing, by file and line."""
     from .. import transports
+    from ..config import split_channel
     from ..service import Service
 
     config = _config(options)
     Service(config)
     for channel in config.channels:
-        transports.kind(channel.partition(":")[0])
+        transports.kind(split_channel(channel)[1].partition(":")[0])
     print("configuration is good; channels:", ", ".join(config.channels) or "none")
     return 0
 
@@ -105,7 +106,10 @@ def _config(options: Asked) -> Config:
     loaded = config.load(options.config)
     given: dict[str, object] = {}
     if options.channel:
-        given["channels"] = tuple(options.channel)
+        try:
+            given["channels"] = config.channels(" ".join(options.channel))
+        except ValueError as error:
+            raise ConfigError(f"--channel: {error}") from error
     if options.root:
         given["root"] = options.root
     if options.log_level:
@@ -138,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
 
     from .. import __version__
     from ..commands.protocol import OWN_VERSION
-    from ..config import DEFAULT_CHANNEL, DEFAULT_PATH, LOG_LEVELS
+    from ..config import DEFAULT_CHANNELS, DEFAULT_PATH, LOG_LEVELS
 
     parser = argparse.ArgumentParser(
         prog="guestwire-agent",
@@ -156,9 +160,10 @@ def _parser() -> argparse.ArgumentParser:
     service.add_argument("--config", metavar="FILE", help=f"in place of {DEFAULT_PATH}")
     service.add_argument(
         "--channel",
-        metavar="KIND:ADDRESS",
+        metavar="[DIALECT+]KIND:ADDRESS",
         action="append",
-        help=f"a port to serve, in place of the configured ones ({DEFAULT_CHANNEL}); repeatable",
+        help="a port to serve, in place of the configured ones; repeatable; default: "
+        + " and ".join(DEFAULT_CHANNELS),
     )
     service.add_argument("--root", metavar="DIR", help="the directory that is the guest's /")
     service.add_argument("--statedir", metavar="DIR", help="where state is kept")

@@ -65,6 +65,7 @@ QGA = (
 
 OWN = (
     Command("agent.commands", "protocol:commands"),
+    Command("exec", "program:execute", streams=True, secrets=("argv", "env")),
     Command("hostname.get", "hostname:get"),
     Command("hostname.set", "hostname:set_name"),
     Command("ssh.keys.list", "ssh:list_keys"),

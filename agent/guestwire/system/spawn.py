@@ -42,8 +42,12 @@ def spawn(
     stderr: bool = True,
     merged: bool = False,
     session: bool = False,
+    terminal: str = "",
 ) -> Spawned:
     """Start a program with pipes where asked, and /dev/null elsewhere.
+
+    With `terminal`, the path of one, that is its standard input, output and error instead, and
+    with `session` its controlling terminal.
 
     `merged` sends stderr where stdout goes. It leads a process group of its own, so that its
     `kill 0` spares the agent; with `session` a session too, so that it cannot ask a terminal.
@@ -52,6 +56,9 @@ def spawn(
     Raises OSError as exec does, and ValueError for text that cannot be an argument.
     """
     _keep_descriptors()
+    if terminal:
+        pid = _start(argv, env, _terminal_actions(terminal), session)
+        return Spawned(pid, None, None, None)
     ours: list[Optional[int]] = []
     theirs: list[Optional[int]] = []
     try:
@@ -61,7 +68,7 @@ def spawn(
             theirs.append(its_end)
         if merged:
             theirs[2] = theirs[1]
-        pid = _start(argv, env, theirs, session)
+        pid = _start(argv, env, _pipe_actions(theirs), session)
     except BaseException:
         close_all(ours)
         raise
@@ -125,19 +132,34 @@ def _pipe(writing: bool) -> tuple[int, int]:
     return ours, theirs
 
 
-def _start(
-    argv: Sequence[str], env: Mapping[str, str], fds: Sequence[Optional[int]], session: bool
-) -> int:
-    import signal
-
-    arguments = [_bytes(argument) for argument in argv]
-    environment = {_bytes(name): _bytes(value) for name, value in env.items()}
-    actions = [
+def _pipe_actions(fds: Sequence[Optional[int]]) -> list[tuple[object, ...]]:
+    return [
         (os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0)
         if fd is None
         else (os.POSIX_SPAWN_DUP2, fd, number)
         for number, fd in enumerate(fds)
     ]
+
+
+def _terminal_actions(path: str) -> list[tuple[object, ...]]:
+    """The first terminal that a session's leader opens is its controlling one (tty(4))."""
+    return [
+        (os.POSIX_SPAWN_OPEN, 0, path, os.O_RDWR, 0),
+        (os.POSIX_SPAWN_DUP2, 0, 1),
+        (os.POSIX_SPAWN_DUP2, 0, 2),
+    ]
+
+
+def _start(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    actions: Sequence[tuple[object, ...]],
+    session: bool,
+) -> int:
+    import signal
+
+    arguments = [_bytes(argument) for argument in argv]
+    environment = {_bytes(name): _bytes(value) for name, value in env.items()}
 
     def start(program: bytes, arguments: list[bytes]) -> int:
         return os.posix_spawn(

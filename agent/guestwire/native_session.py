@@ -1,0 +1,199 @@
+"""One transport, the native dialect and the dispatcher: many commands at once, with streams.
+
+The thread that calls `serve` receives, a second one sends, and each command has a worker while
+it runs. Whoever touches the connection holds the lock; nobody holds it while the port makes
+them wait.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Mapping
+from typing import Optional
+
+from .dispatch.dispatcher import Dispatcher
+from .dispatch.streams import Control, Data, Ended, Stream, StreamCancelled
+from .dispatch.workers import Workers
+from .errors import AgentError, CommandError, HostAway, TransportError
+from .transports import Transport
+from .wire.events import Reply, Request
+from .wire.native import events as told
+from .wire.native.connection import GUEST, Connection
+
+log = logging.getLogger(__name__)
+AT_ONCE = 64  # commands of one session; each has a thread while it runs
+
+
+class NativeSession:
+    """Serves hosts, one session after another. It is the `Line` of its streams."""
+
+    def __init__(
+        self, transport: Transport, dispatcher: Dispatcher, identity: Mapping[str, object]
+    ) -> None:
+        self._transport = transport
+        self._dispatcher = dispatcher
+        self._connection = Connection(GUEST, os.urandom, identity=identity)
+        self._workers = Workers(AT_ONCE)
+        self._streams: dict[int, Stream] = {}
+        self._lock = threading.Lock()
+        self._outgoing = threading.Condition(self._lock)
+        self._failure: Optional[TransportError] = None
+
+    def serve(self) -> None:
+        """Answer hosts until the transport fails or is stopped. Raises TransportError."""
+        with self._lock:
+            self._connection.start(time.monotonic())
+        sender = threading.Thread(target=self._send_all, name="native sender", daemon=True)
+        sender.start()
+        try:
+            while True:
+                self._receive(self._transport.recv())
+        except TransportError as error:
+            self._fail(error)
+            raise
+        finally:
+            sender.join()
+            for stream in list(self._streams.values()):
+                stream.cancel("the channel is closed")
+
+    # What streams ask of their line.
+
+    def accept(self, stream: int, value: object) -> None:
+        with self._outgoing:
+            self._connection.accept(stream, value, end=False)
+            self._outgoing.notify()
+
+    def room(self, stream: int) -> int:
+        with self._lock:
+            return self._connection.room(stream)
+
+    def send(self, stream: int, channel: int, data: bytes) -> None:
+        with self._outgoing:
+            self._connection.send_data(stream, data, channel=channel)
+            self._outgoing.notify()
+
+    def end(self, stream: int, channel: int) -> None:
+        with self._outgoing:
+            self._connection.end(stream, channel)
+            self._outgoing.notify()
+
+    def control(self, stream: int, body: object) -> None:
+        with self._outgoing:
+            self._connection.control(stream, body)
+            self._outgoing.notify()
+
+    def consumed(self, stream: int, count: int) -> None:
+        with self._outgoing:
+            self._connection.consumed(stream, count)
+            self._outgoing.notify()
+
+    # The two threads of the session.
+
+    def _receive(self, data: bytes) -> None:
+        with self._outgoing:
+            now = time.monotonic()
+            if data:
+                self._connection.receive(data, now)
+            else:
+                self._connection.disconnected(now)
+            happened = []
+            while (event := self._connection.next_event()) is not None:
+                happened.append(event)
+            self._outgoing.notify()
+        for event in happened:
+            self._take(event)
+
+    def _send_all(self) -> None:
+        while True:
+            with self._outgoing:
+                frame = self._next_frame()
+            if frame is None:
+                return
+            try:
+                self._transport.send(frame)
+            except HostAway:
+                continue  # the next HELLO begins anew; what was under way belongs to nobody
+            except TransportError:
+                return  # the receiving thread is told the same, and says it
+
+    def _next_frame(self) -> Optional[bytes]:
+        """Wait until there is something to send; None when the session is over."""
+        while self._failure is None:
+            now = time.monotonic()
+            frame = self._connection.next_frame()
+            if frame:
+                return frame
+            due = self._connection.next_timeout()
+            if due is not None and due <= now:
+                self._connection.tick(now)
+                continue
+            self._outgoing.wait(None if due is None else due - now)
+        return None
+
+    def _fail(self, error: TransportError) -> None:
+        with self._outgoing:
+            self._failure = error
+            self._outgoing.notify()
+
+    # What the host does.
+
+    def _take(self, event: told.NativeEvent) -> None:
+        if isinstance(event, told.Opened):
+            self._begin(event)
+            return
+        stream = self._streams.get(getattr(event, "stream", 0))
+        if stream is None:
+            return
+        if isinstance(event, told.Data):
+            stream.put(Data(event.channel, event.data))
+        elif isinstance(event, told.Ended):
+            stream.put(Ended(event.channel))
+        elif isinstance(event, told.Control):
+            stream.put(Control(event.body))
+        elif isinstance(event, told.Writable):
+            stream.room_again()
+        elif isinstance(event, (told.Cancelled, told.Closed)):
+            stream.cancel(getattr(event, "why", "the host closed the stream"))
+
+    def _begin(self, opened: told.Opened) -> None:
+        stream = Stream(opened.stream, self)
+        self._streams[opened.stream] = stream
+        try:
+            self._workers.post(lambda: self._run(opened, stream), always=opened.urgent)
+        except CommandError as error:
+            self._finish(stream, error)
+
+    def _run(self, opened: told.Opened, stream: Stream) -> None:
+        request = Request(opened.command, opened.arguments, opened.stream)
+        conversation = stream if opened.streaming else None
+        answer = self._dispatcher.answer(request, self._transport.name, conversation)
+        if isinstance(answer, Reply):
+            self._finish(stream, None, answer.value)
+        else:
+            self._finish(stream, answer.error)
+
+    def _finish(self, stream: Stream, error: Optional[CommandError], value: object = None) -> None:
+        """Say the last word on a stream, unless the host has said it."""
+        self._streams.pop(stream.number, None)
+        if isinstance(error, StreamCancelled):
+            return
+        with self._outgoing:
+            try:
+                self._say(stream, error, value)
+            except AgentError as mistake:
+                log.debug("stream %d: %s", stream.number, mistake)
+            self._outgoing.notify()
+
+    def _say(self, stream: Stream, error: Optional[CommandError], value: object) -> None:
+        number, connection = stream.number, self._connection
+        if error is None and stream.accepted:
+            connection.close(number, value)
+        elif error is None:
+            connection.accept(number, value)
+        elif stream.accepted:
+            connection.cancel(number, str(error))
+        else:
+            connection.reject(number, error.code, str(error))

@@ -1,0 +1,136 @@
+"""A native session with the real agent: commands at once, and programs that are talked with."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from agents import Agent, ours
+from guestwire.wire.native import events as told
+from native_host import NativeHost
+
+
+def native(socket_path, statedir, *arguments):
+    line = ours(socket_path, statedir, *arguments)
+    line[line.index("--channel") + 1] = f"native+unix:{socket_path}"
+    return line
+
+
+@pytest.fixture
+def agent(tmp_path):
+    with Agent(tmp_path, command=native) as agent:
+        yield agent
+
+
+@pytest.fixture
+def host(agent):
+    with agent.host() as host:
+        yield NativeHost(host.connection)
+
+
+def test_every_command_of_the_table_can_be_called(host):
+    assert host.call("guest-ping") == {}
+    assert host.call("guest-get-host-name") == {"host-name": os.uname().nodename}
+    assert host.call("bogus")[0] == "unknown-command"
+    assert host.call("guest-sync", id="x")[0] == "invalid-argument"
+
+
+def test_a_slow_command_does_not_keep_a_quick_one_waiting(host):
+    slow = host.start("exec", argv=["sleep", "5"])
+    started = time.monotonic()
+    for _ in range(20):
+        assert host.call("guest-ping") == {}
+    assert time.monotonic() - started < 2
+    host.connection.cancel(slow, "enough")
+    host.flush()
+
+
+def test_a_program_gets_its_input_and_its_exit_code_comes_back(host):
+    data = os.urandom(3 << 20)
+    stream = host.start("exec", argv=["sh", "-c", "cat; echo done >&2; exit 7"])
+    host.send(stream, data)
+    host.connection.end(stream)
+    assert host.wait(told.Closed, stream).value == {"exit": 7}
+    assert host.received(stream, 0) == data
+    assert host.received(stream, 1) == b"done\n"
+
+
+def test_a_signal_reaches_the_whole_process_group(host):
+    stream = host.start("exec", argv=["sh", "-c", "echo up; sleep 60 | sleep 60"])
+    host.wait(told.Data, stream)
+    host.connection.control(stream, {"signal": 15})
+    assert host.wait(told.Closed, stream).value == {"signal": 15}
+
+
+def test_a_program_on_a_terminal_knows_its_size_and_its_changes(host):
+    script = "stty size; read line; stty size; echo $line"
+    size = {"rows": 40, "columns": 100}
+    stream = host.start("exec", argv=["sh", "-c", script], terminal=size)
+    host.wait(told.Data, stream)
+    host.connection.control(stream, {"resize": [50, 120]})
+    host.send(stream, b"hello\n")
+    assert host.wait(told.Closed, stream).value == {"exit": 0}
+    assert b"50 120" in host.received(stream)
+    assert b"hello" in host.received(stream)
+
+
+def test_ctrl_c_on_a_terminal_interrupts_the_program(host):
+    size = {"rows": 24, "columns": 80}
+    stream = host.start("exec", argv=["sh", "-c", "echo up; exec sleep 60"], terminal=size)
+    host.wait(told.Data, stream)
+    host.send(stream, b"\x03")
+    assert host.wait(told.Closed, stream).value in ({"signal": 2}, {"exit": 130})
+
+
+def test_a_program_runs_where_and_with_what_it_is_told(host, tmp_path):
+    directory = tmp_path / "a 'b"
+    directory.mkdir()
+    argv = ["sh", "-c", "pwd; echo $COLOUR; id -un"]
+    stream = host.start("exec", argv=argv, cwd=str(directory), env={"COLOUR": "red"}, user="nobody")
+    value = host.wait(told.Closed, stream).value
+    if os.access(directory, os.X_OK) and value == {"exit": 0}:
+        assert host.received(stream).decode().splitlines() == [str(directory), "red", "nobody"]
+
+
+def test_what_cannot_be_started_is_said_at_once(host):
+    for argv, code in ((["/nowhere"], "invalid-argument"), ([], "invalid-argument")):
+        stream = host.connection.open("exec", {"argv": argv}, streaming=True)
+        assert host.wait(told.Rejected, stream).code == code
+
+
+def test_a_program_that_takes_too_long_is_ended(host):
+    stream = host.start("exec", argv=["sleep", "60"], timeout=0.3)
+    assert host.wait(told.Closed, stream).value == {"timeout": 0.3}
+
+
+def test_a_program_whose_host_has_left_is_hung_up_on(agent, tmp_path):
+    with agent.host() as connection:
+        host = NativeHost(connection.connection)
+        stream = host.start("exec", argv=["sh", "-c", f"echo $$ > {tmp_path}/pid; sleep 60"])
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            time.sleep(0.01)
+        assert stream
+    pid = int((tmp_path / "pid").read_text())
+    give_up = time.monotonic() + 10
+    while os.path.exists(f"/proc/{pid}"):
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+
+
+def test_streams_need_the_native_dialect(tmp_path):
+    with Agent(tmp_path) as agent, agent.host() as host:
+        error = host.ask("exec", {"argv": ["true"]})["error"]
+        assert "streams" in error["desc"]
+
+
+def test_one_host_after_another_finds_a_fresh_session(agent):
+    descriptors = agent.descriptors()
+    for _ in range(30):
+        with agent.host() as connection:
+            assert NativeHost(connection.connection).call("guest-ping") == {}
+    give_up = time.monotonic() + 5
+    while agent.descriptors() > descriptors and time.monotonic() < give_up:
+        time.sleep(0.05)
+    assert agent.descriptors() <= descriptors
