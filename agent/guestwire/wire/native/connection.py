@@ -27,7 +27,7 @@ from .handshake import (
 from .limits import Limits
 from .parking import Parking
 from .received import TOKEN, Received
-from .streams import ASKED, CHANNELS, ENDING, RESUMING, RUNNING, Message, Stream
+from .streams import ASKED, CHANNELS, RESUMING, RUNNING, Message, Stream
 from .table import Table
 
 HOST = "host"
@@ -239,6 +239,7 @@ class Connection:
         if row.active:
             self._table.outbox.pending += len(data)
             self._table.outbox.list(row)
+        self._table.room(row)
 
     def end(self, stream: int, channel: int = 0) -> None:
         """Nothing more comes on this channel."""
@@ -249,6 +250,8 @@ class Connection:
     def control(self, stream: int, body: object) -> None:
         """Something about the stream, in its order: a window's size, a signal."""
         row = self._sender(stream, None)
+        if not row.active:
+            raise CannotSend(f"stream {stream} is parked")
         self._table.outbox.put(row, Message(frames.CTRL, row, self._pack(body)))
 
     def close(self, stream: int, value: object) -> None:
@@ -277,7 +280,7 @@ class Connection:
         Also needed after `Closed`, and not after `Cancelled`.
         """
         row = self._table.streams.get(stream)
-        if row is not None and row.state != ENDING:
+        if row is not None and row.final is None:
             self._table.consume(row, count)
 
     # What follows is private.

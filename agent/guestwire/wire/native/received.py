@@ -63,11 +63,15 @@ class Received:
     def _put_together(self, frame: Frame) -> Optional[bytes]:
         kind, flags, number, payload = frame
         parts = self._parts
+        if parts is not None and self._is_over(parts[0], parts[1]):
+            self._parts = parts = None
         if parts is None or parts[:2] != (kind, number):
             if not flags & MORE:
                 return payload
             if parts is not None or kind not in IN_PARTS:
                 raise Violation(f"frame of type {kind} begins a body in parts")
+            if self._is_over(kind, number):
+                return None
             self._parts = parts = (kind, number, bytearray())
         body = parts[2]
         body += payload
@@ -79,6 +83,10 @@ class Received:
             return None
         self._parts = None
         return bytes(body)
+
+    def _is_over(self, kind: int, number: int) -> bool:
+        """Whether the stream of such a body is over, so that the rest of it may never come."""
+        return kind not in (frames.OPEN, frames.EVENT) and self._table.known(number) is None
 
     def _unknown(self, kind: int, flags: int, number: int) -> MaybeEvent:
         if not flags & MUST_UNDERSTAND:

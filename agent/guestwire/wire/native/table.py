@@ -82,7 +82,7 @@ class Table:
     def get(self, number: int) -> Stream:
         """The stream that the application means. Raises StreamOver."""
         stream = self.streams.get(number)
-        if stream is None or stream.state in (ENDING, LINGERING):
+        if stream is None or stream.final is not None or stream.state == LINGERING:
             raise StreamOver(f"stream {number} is over")
         return stream
 
@@ -142,9 +142,12 @@ class Table:
 
     def finish(self, stream: Stream, message: Message) -> None:
         """Say the last word, behind what is queued; the stream is over when it is sent."""
-        self.outbox.put(stream, message)
-        stream.state = ENDING
         stream.final = message
+        if stream.state == PARKED:
+            stream.out.queue.append(message)
+        else:
+            stream.state = ENDING
+            self.outbox.put(stream, message)
         self.wanting.pop(stream.id, None)
         self.give_back(stream.into.unconsumed)
         stream.into.consumed = stream.into.received
