@@ -1,6 +1,6 @@
 """Guestwire and qemu-ga side by side, in one run: `make bench`.
 
-Writes bench/results.json, and from it docs/performance.md and docs/performance.svg.
+A whole run writes bench/results.json, and from it docs/performance.md and docs/performance.svg.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -31,6 +33,7 @@ SHARED_MEMORY = "/dev/shm"  # files in memory: disks are no matter of an agent
 
 def main() -> None:
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # agents and guest shall end as well
     start = time.monotonic()
     rows: list[Row] = []
     versions = report.versions(here.QEMU_GA)
@@ -39,8 +42,10 @@ def main() -> None:
             print(f"{time.monotonic() - start:5.0f} s  {report.line(row)}", flush=True)
             rows.append(row)
     found = report.Report(rows, versions, report.machine(), time.strftime("%Y-%m-%d"))
-    report.write_json(found, options.json)
-    if not options.quick and options.vm and options.json == RESULTS:
+    if options.json:
+        report.write_json(found, options.json)
+    elif options.vm:
+        report.write_json(found, RESULTS)
         report.write_docs(found, TREE / "docs")
 
 
@@ -48,6 +53,7 @@ def _measure(
     options: argparse.Namespace, versions: dict[str, str], stack: contextlib.ExitStack
 ) -> Iterator[Row]:
     amount = talks.QUICK if options.quick else Amount()
+    here.compile_ours()
     directory = Path(stack.enter_context(_directory()))
     yield here.start_row(directory, amount.starts)
     yield from here.memory_rows(directory)
@@ -77,7 +83,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few seconds, no guest; to try it")
     parser.add_argument("--no-vm", dest="vm", action="store_false", help="unix socket only")
-    parser.add_argument("--json", type=Path, default=RESULTS, help="where the results go")
+    parser.add_argument("--json", type=Path, help="a file for the results, in place of the tree's")
     options = parser.parse_args()
     options.vm = options.vm and not options.quick
     return options
