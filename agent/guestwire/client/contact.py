@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Union
+from typing import Callable, Optional, Union
 
 from . import libvirt_host, libvirt_stream, locate, reach, watch
 from .address import QGA_PORT, Address, Libvirt, Name, Unix
-from .errors import AgentNotRunning, CannotReach, EchoingTty, NoAnswer, NoSuchChannel
+from .errors import AgentNotRunning, CannotReach, ClientError, EchoingTty, NoAnswer, NoSuchChannel
 from .found import OFF
 from .links import LibvirtLink, Link, StreamLink
 
@@ -15,24 +15,38 @@ RETRY = 0.25
 FINAL = (NoSuchChannel, EchoingTty)  # no waiting mends these
 
 
-def establish(address: Address, seconds: float, patient: bool = False) -> Link:
+def establish(
+    address: Address,
+    seconds: float,
+    patient: bool = False,
+    waiting: Optional[Callable[[ClientError], None]] = None,
+) -> Link:
     """A link in step. With `patient`, a VM that is off, paused or booting is waited for.
 
     Otherwise the first thing that is known to be wrong is raised, at the latest after `seconds`.
+    `waiting` is called, as long as that takes, with what is being waited for to change.
     """
+    told = waiting or _tell_nobody
     deadline = time.monotonic() + seconds
     while True:
         try:
-            return _once(address, deadline, patient)
+            return _once(address, deadline, told if patient else None)
         except FINAL:
             raise
-        except (CannotReach, NoAnswer):
+        except (CannotReach, NoAnswer) as error:
             if not patient or time.monotonic() + RETRY >= deadline:
                 raise
+            told(error)
             time.sleep(RETRY)
 
 
-def _once(address: Address, deadline: float, patient: bool) -> Link:
+def _tell_nobody(error: ClientError) -> None:
+    """Nobody asked."""
+
+
+def _once(
+    address: Address, deadline: float, waiting: Optional[Callable[[ClientError], None]]
+) -> Link:
     name = str(address)
     place = _place(address, name) if isinstance(address, Name) else address
     link = _libvirt(place, name, deadline) if isinstance(place, Libvirt) else None
@@ -41,7 +55,7 @@ def _once(address: Address, deadline: float, patient: bool) -> Link:
         known = watch.SocketWatch(place.path, name) if isinstance(place, Unix) else watch.Unknown()
         link = StreamLink(reach.open_stream(place, name, deadline), known)
     try:
-        link.greet(deadline, patient)
+        link.greet(deadline, waiting)
     except BaseException:
         link.close()
         raise

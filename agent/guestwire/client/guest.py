@@ -8,13 +8,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Optional, TypeVar, Union
+from typing import Callable, Optional, TypeVar, Union
 
 from . import address as addresses
 from .contact import establish
 from .errors import (
     BadAnswer,
     CannotReach,
+    ClientError,
     GuestCommandFailed,
     GuestFrozen,
     NoAnswer,
@@ -75,10 +76,13 @@ class Guest:
             self._link.close()
             self._link = None
 
-    def wait(self, timeout: float) -> None:
-        """Until the agent answers; raises what kept it from it when the time is over."""
+    def wait(self, timeout: float, waiting: Optional[Callable[[ClientError], None]] = None) -> None:
+        """Until the agent answers; raises what kept it from it when the time is over.
+
+        `waiting` is called several times a second with what must change first.
+        """
         self.close()
-        self._link = establish(self.address, timeout, patient=True)
+        self._link = establish(self.address, timeout, True, waiting)
 
     # Anything the agent knows
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import Callable, Optional, Protocol
 
 from . import libvirt_host
 from .conversation import Answer, Conversation, Refusal, parse_answer
@@ -13,6 +13,7 @@ from .errors import (
     BadAnswer,
     CannotReach,
     ChannelLost,
+    ClientError,
     GuestCommandFailed,
     NoAnswer,
     RefusedByPolicy,
@@ -29,6 +30,9 @@ POLICY = (
     "its configuration in the guest forbids it: 'allow-rpcs', 'block-rpcs' in qemu-ga.conf or "
     "/etc/sysconfig/qemu-ga, 'allow', 'block' in guestwire's agent.conf"
 )
+
+
+Waiting = Callable[[ClientError], None]
 
 
 class Link(Protocol):
@@ -48,8 +52,8 @@ class StreamLink:
         self._watch = watch
         self._conversation = Conversation()
 
-    def greet(self, deadline: float, patient: bool) -> None:
-        """Until the agent is in step. With `patient`, what is wrong may yet become right."""
+    def greet(self, deadline: float, waiting: Optional[Waiting]) -> None:
+        """Until the agent is in step. With `waiting`, what is wrong may yet become right."""
         talk = self._conversation
         silent_until = time.monotonic() + TICK
         greet_at = 0.0
@@ -66,10 +70,12 @@ class StreamLink:
                 continue
             silent_until = time.monotonic() + TICK
             known = self._watch.why()
-            if time.monotonic() >= deadline or (known is not None and not patient):
-                raise known or AgentNotRunning(
-                    f"{self._stream.name}: no agent answered", START_AGENT
-                )
+            if known is None and (waiting or time.monotonic() >= deadline):
+                known = AgentNotRunning(f"{self._stream.name}: no agent answered", START_AGENT)
+            if known is not None:
+                if waiting is None or time.monotonic() >= deadline:
+                    raise known
+                waiting(known)
 
     def ask(self, step: Ask) -> object:
         deadline = time.monotonic() + (min(GRACE, step.timeout) if step.silent else step.timeout)
@@ -108,7 +114,7 @@ class LibvirtLink:
         self._name = name
         self._watch = watch
 
-    def greet(self, deadline: float, patient: bool) -> None:
+    def greet(self, deadline: float, waiting: Optional[Waiting]) -> None:
         """libvirt knows at once that no agent is there, so the VM is looked at first."""
         known = self._watch.why()
         if known is not None:
