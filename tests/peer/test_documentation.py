@@ -35,7 +35,8 @@ def test_every_command_of_qemu_ga_is_in_the_table():
 
 
 def test_every_command_of_our_own_is_asked_for_in_an_example():
-    assert {json.loads(line)["execute"] for line in REQUESTS} == {one.name for one in OWN}
+    asked = {json.loads(line)["execute"] for line in REQUESTS}
+    assert asked == {one.name for one in OWN if not one.streams}
 
 
 @pytest.mark.parametrize("line", REQUESTS)

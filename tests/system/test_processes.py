@@ -77,7 +77,7 @@ def test_one_thread_serves_many_programs_that_talk_at_once(made):
     processes = made()
     threads = threading.active_count()
     pids = [sh(processes, f"head -c 300000 /dev/zero; echo {i}") for i in range(20)]
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # other tests' threads may have ended
     for i, pid in enumerate(pids):
         assert end_of(processes, pid).stdout.data == bytes(300000) + b"%d\n" % i
 
