@@ -78,6 +78,7 @@ class QgaDialect:
         self._hasty = min(HASTY, token_bytes, tokens)
         self._fresh = b""  # received while the reader was idle, and not looked at yet
         self._at = 0
+        self._reading = False  # the reader may hold something
         self._cut = False  # all that was received is taken, and a request is half received
 
     def receive(self, data: bytes) -> None:
@@ -87,10 +88,10 @@ class QgaDialect:
         if self._cut and GREETING.match(data):
             self.reset()
         self._cut = False
-        if self._reader.idle:
-            self._fresh = data.lstrip(RESET)
-        else:
+        if self._reading:
             self._reader.feed(data)
+        else:
+            self._fresh = data.lstrip(RESET)
 
     def next_request(self) -> Optional[Request]:
         """The next whole request, or None until more bytes are received.
@@ -107,11 +108,11 @@ class QgaDialect:
             if body is not NOTHING:
                 return _request(body)
             self._give_up_haste()
-        elif self._reader.idle:
+        elif not self._reading:
             return None
         value = self._reader.next_value()
         if value is NOTHING:
-            self._cut = not self._reader.idle
+            self._cut = self._reading = not self._reader.idle
             return None
         self._fresh = self._reader.unread(HASTY)
         return _request(value)
@@ -140,6 +141,7 @@ class QgaDialect:
         """The host left: nothing of what it sent half can be part of what the next one sends."""
         self._fresh = b""
         self._at = 0
+        self._reading = False
         self._reader.reset()
 
     def _advance(self, end: int) -> None:
@@ -151,6 +153,7 @@ class QgaDialect:
 
     def _give_up_haste(self) -> None:
         self._reader.feed(self._fresh[self._at :])
+        self._reading = True
         self._fresh = b""
         self._at = 0
 
