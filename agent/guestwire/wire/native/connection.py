@@ -24,7 +24,7 @@ from .handshake import (
     parse_hello,
     parse_hello_ack,
 )
-from .limits import Limits
+from .limits import Limits, agree
 from .parking import Parking
 from .received import TOKEN, Received
 from .streams import ASKED, CHANNELS, RESUMING, RUNNING, Message, Stream
@@ -187,7 +187,7 @@ class Connection:
             body["token"] = token
         packed = self._pack(body)
         stream = Stream(number, ours=True, streaming=streaming or resumable, urgent=urgent,
-                        token=token, windows=self._windows())  # fmt: skip
+                        token=token, window=table.peer.stream_window)  # fmt: skip
         table.add(stream)
         flags = URGENT if urgent else 0
         table.outbox.put(table.outbox.session, Message(frames.OPEN, stream, packed, flags))
@@ -222,6 +222,7 @@ class Connection:
 
     def reject(self, stream: int, code: str, text: str) -> None:
         row = self._asked(stream)
+        row.token = None  # nothing to come back for
         self._table.finish(row, Message(frames.REJECT, row, reason(text, code=code)))
 
     def room(self, stream: int) -> int:
@@ -344,7 +345,7 @@ class Connection:
         return None if sent is None else events.Pong(self._now - sent)
 
     def _begin(self, peer: Peer) -> None:
-        self._table.begin(peer.tag, self._agreed(peer.limits), peer.first)
+        self._table.begin(peer.tag, agree(self._limits, peer.limits), peer.first)
         self._peer = peer
         self._greetings.clear()
         self._pings.clear()
@@ -382,12 +383,6 @@ class Connection:
         protocol: object = [PROTOCOL, PROTOCOL] if self._host else PROTOCOL
         return about_us(nonce, self._tag, self._table.first_of_theirs, self._epoch, self._limits,
                         self._identity, self._capabilities, protocol)  # fmt: skip
-
-    def _agreed(self, theirs: Limits) -> Limits:
-        return theirs._replace(checksum=theirs.checksum or self._limits.checksum)
-
-    def _windows(self) -> tuple[int, int]:
-        return self._table.peer.stream_window, self._limits.stream_window
 
     def _check_session(self) -> None:
         if self._peer is None:

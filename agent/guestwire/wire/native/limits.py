@@ -58,6 +58,20 @@ def announced(body: Mapping[str, object]) -> Limits:
     return Limits(checksum=body.get("checksum") is True, **found)
 
 
+def agree(ours: Limits, theirs: Limits) -> Limits:
+    """What holds for what we send. Windows are the smaller ones, in both directions.
+
+    An end must neither hold more for resuming than it likes, nor wait for credit that is only
+    renewed at half of a window which it does not use.
+    """
+    return theirs._replace(
+        frame=min(ours.frame, theirs.frame),
+        stream_window=min(ours.stream_window, theirs.stream_window),
+        session_window=min(ours.session_window, theirs.session_window),
+        checksum=ours.checksum or theirs.checksum,
+    )
+
+
 def _at_least(value: object, name: str, least: int) -> int:
     if type(value) is not int or value < least:
         raise Violation(f"limit {name!r} must be an integer of at least {least}")

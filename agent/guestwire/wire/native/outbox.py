@@ -28,13 +28,13 @@ class Outbox:
         self.window = 0
         self.pending = 0  # bytes of data queued in active streams
         self.queued = 0  # bytes of control bodies queued
-        self.begin(0, Limits(session_window=0), 0)
+        self.begin(0, Limits(session_window=0))
 
-    def begin(self, tag: int, peer: Limits, largest: int) -> None:
+    def begin(self, tag: int, peer: Limits) -> None:
         """A new session: nothing of the last one is sent any more."""
         self._tag = tag
         self._mark = frames.CRC if peer.checksum else 0
-        self._capacity = min(largest, peer.frame) - OVERHEAD
+        self._capacity = peer.frame - OVERHEAD
         self.window = peer.session_window
         self.sent = self.acked = self.pending = self.queued = 0
         self.front: deque[bytes] = deque()

@@ -112,15 +112,14 @@ class Parking:
 
     def _continue(self, stream: Stream, received: int, consumed: int) -> None:
         out = stream.out
-        out.window = self._table.peer.stream_window
+        out.window = stream.into.window = self._table.peer.stream_window
         out.acknowledge(consumed)
         out.rewind(received)
         self._table.outbox.pending += out.end - out.sent
 
     def _adopt(self, number: int, token: bytes, received: int) -> Stream:
         """A stream of which nothing is known but what the application kept."""
-        table = self._table
-        stream = Stream(number, ours=True, token=token, windows=(0, table.limits.stream_window))
+        stream = Stream(number, ours=True, token=token)
         into = stream.into
         into.received = into.consumed = into.credited = into.base = received
         stream.state = PARKED

@@ -143,7 +143,7 @@ class Received:
             raise Violation(f"a token must be {TOKEN} bytes")
         streaming, urgent = body.get("streaming") is True, bool(flags & URGENT)
         stream = Stream(number, ours=False, streaming=streaming, urgent=urgent, token=token,
-                        windows=(table.peer.stream_window, table.limits.stream_window))  # fmt: skip
+                        window=table.peer.stream_window)  # fmt: skip
         table.add(stream)
         if table.going_away:
             stream.token = None
@@ -211,7 +211,7 @@ class Received:
             if kind == frames.OPEN:
                 table.skip_theirs(number)
                 return None
-        stream = table.known(number) or table.streams.get(number)
+        stream = table.streams.get(number)  # or parked, and then perhaps at the other end alone
         if stream is None or stream.state == LINGERING:
             return None
         ending = stream.state == ENDING

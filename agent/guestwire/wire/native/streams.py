@@ -181,7 +181,7 @@ class Stream:
 
     def __init__(self, number: int, *, ours: bool, streaming: bool = True, urgent: bool = False,
                  token: Optional[bytes] = None,
-                 windows: tuple[int, int] = (0, 0)) -> None:  # fmt: skip
+                 window: int = 0) -> None:  # fmt: skip
         self.id = number
         self.ours = ours
         self.only_answer = not streaming
@@ -194,8 +194,8 @@ class Stream:
         self.until = 0.0  # parked
         self.value: object = None  # what it was accepted with
         self.final: Optional[Message] = None  # the last word of this end
-        self.out = Sending(windows[0], token is not None)
-        self.into = Receiving(windows[1])
+        self.out = Sending(window, token is not None)
+        self.into = Receiving(window)
 
     @property
     def active(self) -> bool:

@@ -20,7 +20,7 @@ class Table:
 
     def __init__(self, host: bool, limits: Limits) -> None:
         self.limits = limits
-        self.peer = limits
+        self.peer = limits  # what it takes in, and what both agreed on
         self.running = False  # there is a session
         self.going_away = False
         self.no_more = False  # the other end is going away
@@ -46,14 +46,14 @@ class Table:
         self.peer = peer
         self.running = True
         self.going_away = self.no_more = False
-        self.session = Receiving(self.limits.session_window)
-        self.outbox.begin(tag, peer, self.limits.frame)
+        self.session = Receiving(peer.session_window)
+        self.outbox.begin(tag, peer)
         self._next[True] = max(first, self._next[True])
 
     def end(self, now: float) -> None:
         """The session is over: what can be resumed is parked, the rest is cancelled."""
         self.running = False
-        self.outbox.begin(0, self.peer, self.limits.frame)
+        self.outbox.begin(0, self.peer)
         self.wanting.clear()
         self._open = {True: 0, False: 0}
         for stream in list(self.streams.values()):
@@ -212,5 +212,5 @@ class Table:
         if message.kind == frames.OPEN:
             stream.announced = True
             self.outbox.list(stream)
-        elif message is stream.final and (stream.token is None or message.kind == frames.REJECT):
+        elif message is stream.final and stream.token is None:
             self.forget(stream)
