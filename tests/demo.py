@@ -23,7 +23,6 @@ KEY = (
     + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0 " + bytes(range(32))).decode()
     + " demo@host"
 )
-INTERFACES = "auto lo\niface lo inet loopback\n\nauto eth0\niface eth0 inet dhcp\n"
 
 
 def requests(user: str, interface: str) -> list[tuple[str, dict[str, object]]]:
@@ -67,6 +66,9 @@ def main() -> int:
             agent.terminate()
         code = agent.wait()
         show_changes(before, contents(guest))
+        print(
+            "\n(a directory has no file system of its own to freeze; `make demo VM=1` freezes some)"
+        )
         print(f"\nthe agent was told to end, and exited with {code}")
         return code
 
@@ -89,15 +91,13 @@ def furnish(guest: Path) -> None:
         "etc/hosts": "127.0.0.1\tlocalhost\n127.0.1.1\ttemplate\n",
         "etc/os-release": 'ID=debian\nPRETTY_NAME="A scratch directory"\nVERSION_ID="12"\n',
         "etc/passwd": f"{me()}:x:{os.getuid()}:{os.getgid()}::/home/{me()}:/bin/sh\n",
-        "etc/network/interfaces": INTERFACES,
-        "usr/sbin/ifup": "",
+        "etc/systemd/system/multi-user.target.wants/systemd-networkd.service": "",  # enabled
+        "etc/systemd/network/80-dhcp.network": "[Match]\nName=e*\n\n[Network]\nDHCP=yes\n",
     }
     for name, text in files.items():
         (guest / name).parent.mkdir(parents=True, exist_ok=True)
         (guest / name).write_text(text)
     (guest / "home" / me()).mkdir(parents=True)
-    (guest / "etc/network/interfaces.d").mkdir()
-    (guest / "usr/sbin/ifup").chmod(0o755)
 
 
 def connect(channel: Path) -> socket.socket:
