@@ -130,7 +130,7 @@ class Root:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             try:
-                _dress(fd, target, mode, owner)
+                dress(fd, target, mode, owner)
                 _write_all(fd, data)
                 os.fsync(fd)
             finally:
@@ -139,7 +139,7 @@ class Root:
         except BaseException:
             _unlink(temporary)
             raise
-        _sync_directory(directory)
+        sync_directory(directory)
 
     def make_directory(
         self, path: str, mode: int = 0o755, owner: Optional[tuple[int, int]] = None
@@ -160,7 +160,7 @@ class Root:
         if owner is not None:
             os.chown(real, *owner)
         os.chmod(real, mode)  # mkdir's mode was cut by the umask
-        _sync_directory(os.path.dirname(real))
+        sync_directory(os.path.dirname(real))
 
     def remove(self, path: str) -> bool:
         """Remove a file or a symbolic link; False when there was none."""
@@ -178,7 +178,7 @@ class Root:
         except BaseException:
             _unlink(temporary)
             raise
-        _sync_directory(directory)
+        sync_directory(directory)
 
     def _resolve(self, path: str, follow: bool) -> str:
         """Walk the path as chroot would: `..` stops at the top, links start there again."""
@@ -207,7 +207,7 @@ class Root:
         return os.path.join(self.top, *done)
 
 
-def _dress(fd: int, model: str, mode: Optional[int], owner: Optional[tuple[int, int]]) -> None:
+def dress(fd: int, model: str, mode: Optional[int], owner: Optional[tuple[int, int]]) -> None:
     """Give a new file the owner, mode and attributes of the file that it will replace.
 
     The mode comes last: chown takes set-id bits away, and an ACL brings its own group bits.
@@ -260,7 +260,7 @@ def _unlink(path: str) -> bool:
     return True
 
 
-def _sync_directory(path: str) -> None:
+def sync_directory(path: str) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
