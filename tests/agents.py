@@ -28,11 +28,18 @@ def require_qemu_ga():
 
 
 def ours(socket_path, statedir, *arguments):
-    """Our agent on a scratch root below the state directory, unless the arguments say otherwise."""
+    """Our agent, on this machine's own root unless the arguments say otherwise."""
     return [
         *(sys.executable, "-m", "guestwire", "run"),
         *("--channel", f"unix:{socket_path}", "--statedir", str(statedir), *arguments),
     ]
+
+
+def native(socket_path, statedir, *arguments):
+    """Our agent, speaking the native dialect."""
+    line = ours(socket_path, statedir, *arguments)
+    line[line.index("--channel") + 1] = f"native+unix:{socket_path}"
+    return line
 
 
 def theirs(socket_path, statedir, *arguments):

@@ -7,15 +7,9 @@ import time
 
 import pytest
 
-from agents import Agent, ours
+from agents import Agent, native
 from guestwire.wire.native import events as told
 from native_host import NativeHost
-
-
-def native(socket_path, statedir, *arguments):
-    line = ours(socket_path, statedir, *arguments)
-    line[line.index("--channel") + 1] = f"native+unix:{socket_path}"
-    return line
 
 
 @pytest.fixture

@@ -68,6 +68,7 @@ OWN = (
     Command("exec", "program:execute", streams=True, secrets=("argv", "env")),
     Command("file.pull", "transfer:pull", streams=True),
     Command("file.push", "transfer:push", streams=True),
+    Command("forward.connect", "forward:connect", streams=True),
     Command("hostname.get", "hostname:get"),
     Command("hostname.set", "hostname:set_name"),
     Command("ssh.keys.list", "ssh:list_keys"),
