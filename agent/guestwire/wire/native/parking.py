@@ -95,13 +95,9 @@ class Parking:
         unsent = [one for one in queue if type(one) is not Message or one.kind != frames.ACCEPT]
         queue.clear()
         queue.extend(unsent)
-        self._continue(stream, received, consumed)
         if stream.final is not None and stream.final not in queue:
             queue.append(stream.final)
-        for one in queue:
-            if type(one) is Message:
-                one.at = 0
-                table.outbox.queued += len(one.body)
+        self._continue(stream, received, consumed)
         body = {"received": into.received, "consumed": into.consumed, "value": stream.value}
         answer = Message(frames.ACCEPT, stream, pack(body, table.peer.answer))
         queue.appendleft(answer)
@@ -115,7 +111,12 @@ class Parking:
         out.window = stream.into.window = self._table.peer.stream_window
         out.acknowledge(consumed)
         out.rewind(received)
-        self._table.outbox.pending += out.end - out.sent
+        outbox = self._table.outbox
+        outbox.pending += out.end - out.sent
+        for one in out.queue:
+            if type(one) is Message:
+                one.at = 0  # what was sent of it is lost
+                outbox.queued += len(one.body)
 
     def _adopt(self, number: int, token: bytes, received: int) -> Stream:
         """A stream of which nothing is known but what the application kept."""
