@@ -27,7 +27,7 @@ FILE = 8 * MIB  # bytes that are in the file that is read
 class Amount(NamedTuple):
     """How much is done: rounds of a few requests each, ours and theirs in turn."""
 
-    rounds: int = 15
+    rounds: int = 25
     pings: int = 60
     infos: int = 15
     execs: int = 4
