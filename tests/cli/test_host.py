@@ -15,10 +15,6 @@ import pytest
 
 import agents
 from fake_guest import FakeGuest, answering
-
-pytest.importorskip("click")
-pytest.importorskip("rich")
-
 from guestwire.cli.host.commands import run
 from guestwire.cli.host.copying import Place, place
 
