@@ -12,6 +12,7 @@ ClientError
 |   |-- EchoingTty         at the other end is a terminal and no agent
 |   `-- ChannelLost        it worked, and ended
 |-- NoAnswer               the agent did not answer in time; the command may have been carried out
+|-- RequestTooLong         the way to the agent does not carry so much at once; nothing was sent
 |-- BadAnswer              the guest broke the protocol, or told what cannot be
 |-- StillRunning           a program in the guest did not end in time
 |-- NotThawed              file systems of the guest are still frozen, as far as is known
@@ -88,6 +89,16 @@ class ChannelLost(CannotReach):
 
 class NoAnswer(ClientError):
     code = "no-answer"
+
+
+class RequestTooLong(ClientError):
+    """`limit` is in bytes of the request as JSON."""
+
+    code = "request-too-long"
+
+    def __init__(self, text: str, advice: str, limit: int) -> None:
+        super().__init__(text, advice)
+        self.limit = limit
 
 
 class BadAnswer(ClientError):

@@ -17,6 +17,7 @@ from .errors import (
     GuestCommandFailed,
     NoAnswer,
     RefusedByPolicy,
+    RequestTooLong,
 )
 from .steps import Ask
 from .streams import Stream
@@ -26,6 +27,11 @@ GRACE = 5.0  # seconds in which an agent objects to a command that it would not 
 TICK = 0.6  # seconds of silence after which the VM is looked at
 GREET_AGAIN = 2.0
 
+# libvirt's end of the agent's socket does not block, and what does not fit into the socket at once
+# is sent twice (qemuAgentIOWrite with safewrite in src/qemu/qemu_agent.c, seen with 9.0).
+LONGEST_REQUEST = 96 << 10
+# How libvirt passes an agent's error on (qemuAgentCheckError in src/qemu/qemu_agent.c).
+REFUSED = "unable to execute QEMU agent command '{}': "
 POLICY = (
     "its configuration in the guest forbids it: 'allow-rpcs', 'block-rpcs' in qemu-ga.conf or "
     "/etc/sysconfig/qemu-ga, 'allow', 'block' in guestwire's agent.conf"
@@ -132,6 +138,13 @@ class LibvirtLink:
         if step.arguments:
             request["arguments"] = step.arguments
         text = json.dumps(request)
+        if len(text) > LONGEST_REQUEST:
+            raise RequestTooLong(
+                f"{self._name}: {step.command}: libvirt garbles requests longer than "
+                f"{LONGEST_REQUEST >> 10} KiB, and this one has {len(text) >> 10} KiB",
+                "copy the data into the guest with 'guestwire cp', and read it there",
+                LONGEST_REQUEST,
+            )
         call = libvirt_qemu.qemuAgentCommand
         try:
             line = libvirt_host.within(
@@ -153,6 +166,9 @@ class LibvirtLink:
     def _cause(self, step: Ask, error: libvirt_host.LibvirtRefused) -> Exception:
         import libvirt
 
+        _, said, desc = error.text.partition(REFUSED.format(step.command))
+        if said:
+            return failure(step.command, Refusal(_class_of(desc), desc))
         timed_out = getattr(libvirt, "VIR_ERR_AGENT_COMMAND_TIMEOUT", -1)
         known = self._watch.why()
         if known is not None:
@@ -160,6 +176,12 @@ class LibvirtLink:
         if error.number in (timed_out, libvirt.VIR_ERR_AGENT_UNRESPONSIVE):
             return late(step, self._name, self._watch)
         return CannotReach(error.text, "see the log of libvirtd or virtqemud")
+
+
+def _class_of(desc: str) -> str:
+    """QEMU's class of an error, which libvirt keeps to itself."""
+    gone = "has not been found" in desc or "has been disabled" in desc
+    return "CommandNotFound" if gone else "GenericError"
 
 
 def value_of(step: Ask, answer: Answer) -> object:

@@ -6,7 +6,7 @@ from base64 import b64encode
 from typing import Callable, NamedTuple, Optional, Protocol
 
 from .. import shape
-from ..errors import BadAnswer, ClientError, GuestCommandFailed
+from ..errors import BadAnswer, ClientError, GuestCommandFailed, RequestTooLong
 from ..steps import MIB, Plan, ask
 from . import programs
 from .facts import info
@@ -59,10 +59,17 @@ def read(handle: int, count: int = CHUNK) -> Plan[bytes]:
 def write(handle: int, data: bytes) -> Plan[None]:
     """All of it, in as many pieces as the guest takes."""
     view = memoryview(data)
+    size = CHUNK
     while view:
-        piece = view[:CHUNK]
+        piece = view[:size]
         request = {"handle": handle, "buf-b64": b64encode(piece).decode()}
-        told = shape.record((yield ask("guest-file-write", request)), "guest-file-write")
+        try:
+            told = shape.record((yield ask("guest-file-write", request)), "guest-file-write")
+        except RequestTooLong as error:
+            if len(piece) <= error.limit // 2:
+                raise
+            size = error.limit // 2
+            continue
         count = shape.integer(told.get("count"), "guest-file-write: count", 1, len(piece))
         view = view[count:]
 
