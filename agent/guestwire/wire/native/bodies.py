@@ -31,12 +31,12 @@ def pack(value: object, limit: int) -> bytes:
     try:
         _check_value(value, DEPTH)
         body: bytes = packb(value)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        if len(body) > SMALL:
+            _check_size(body)
+    except (Violation, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise CannotSend(f"not a control body: {error}") from error
     if len(body) > limit:
         raise CannotSend(f"{len(body)} bytes in a control body; the other end takes {limit}")
-    if len(body) > SMALL and _tokens(body) > TOKENS:
-        raise CannotSend(f"more than {TOKENS} values in a control body")
     return body
 
 
@@ -49,7 +49,7 @@ def unpack(body: bytes) -> object:
     """Raises Violation. Plain data: no extension types, string keys, none of them twice."""
     try:
         if len(body) > SMALL or len(body) - len(body.translate(None, CONTAINERS)) > DEPTH:
-            _tokens(body)
+            _check_size(body)
         return unpackb(
             body,
             object_pairs_hook=_map,
@@ -128,8 +128,8 @@ def _sizes() -> list[int]:
 SIZES = _sizes()
 
 
-def _tokens(body: bytes) -> int:
-    """How many values there are, without making them; raises Violation past a bound.
+def _check_size(body: bytes) -> None:
+    """Go through all values without making them. Raises Violation past a bound.
 
     msgpack makes room for as many elements as a container claims to have, at every depth up to
     1024, before it has seen the first of them.
@@ -150,15 +150,14 @@ def _tokens(body: bytes) -> int:
             at += size
             continue
         elements, at = _extent(body, at, first)
-        if elements:
+        if elements >= 0:
             missing.append(elements)
             if len(missing) > DEPTH + 1:
                 raise Violation(f"nested deeper than {DEPTH}")
-    return count
 
 
 def _extent(body: bytes, at: int, first: int) -> tuple[int, int]:
-    """Elements of the container here (0 for text and binary), and where its content is or ends."""
+    """Elements of the container here (-1 for text and binary), and where its content is or ends."""
     if first < 0x90:
         return 2 * (first & 0x0F), at + 1
     if first < 0xA0:
@@ -168,7 +167,7 @@ def _extent(body: bytes, at: int, first: int) -> tuple[int, int]:
         raise Violation("a body ends early")
     (claimed,) = LENGTHS[wide].unpack_from(body, at + 1)
     if first < 0xDC:
-        return 0, at + 1 + wide + claimed
+        return -1, at + 1 + wide + claimed
     if claimed > min(ELEMENTS, len(body)):
         raise Violation(f"a container of {claimed} elements")
     return claimed * (2 if first >= 0xDE else 1), at + 1 + wide
