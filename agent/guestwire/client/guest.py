@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
@@ -16,24 +15,22 @@ from .errors import (
     BadAnswer,
     CannotReach,
     ClientError,
-    GuestCommandFailed,
-    GuestFrozen,
     NoAnswer,
-    RefusedByPolicy,
 )
 from .guest_file import GuestFile
 from .links import Link
+from .local_file import arriving
 from .plans import facts, files, freezing, programs
+from .plans.explained import explained, single
 from .plans.facts import Info, Summary
 from .plans.files import Copied, Progress
 from .plans.freezing import Frozen
 from .plans.programs import Result
-from .steps import Ask, Pause, Plan, ask
+from .steps import Pause, Plan, Step, ask
 
 T = TypeVar("T")
 PathLike = Union[str, os.PathLike[str]]
 CONNECT = 5.0
-STATUS = "guest-fsfreeze-status"
 # After these nobody knows what the link will bring next. An interrupt may have cut a request.
 LOST = (CannotReach, NoAnswer, BadAnswer, KeyboardInterrupt, SystemExit)
 
@@ -97,7 +94,7 @@ class Guest:
         timeout: Optional[float] = None,
     ) -> object:
         """The same, with the arguments as they are sent, and seconds for the answer."""
-        return self._one(ask(command, arguments, timeout))
+        return self.run(single(ask(command, arguments, timeout)))
 
     def ping(self) -> None:
         self.run(facts.ping())
@@ -172,21 +169,11 @@ class Guest:
         Its mode is kept where the agent may run `stat`, without set-id bits; else it is as for
         any new file.
         """
-        real = os.path.realpath(target)
-        directory, name = os.path.split(real)
-        fd, temporary = tempfile.mkstemp(prefix=f".{name[:200]}.", dir=directory)
-        try:
-            with open(fd, "wb") as file:
-                size = self.run(files.copy_out(source, file, limit, progress))
-                file.flush()
-                mode = self.run(files.mode_of(source))
-                os.fchmod(fd, _usual_mode() if mode is None else mode & 0o777)
-                os.fsync(fd)
-            os.rename(temporary, real)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+        with arriving(target) as file:
+            size = self.run(files.copy_out(source, file, limit, progress))
+            mode = self.run(files.mode_of(source))
+            if mode is not None:
+                os.fchmod(file.fileno(), mode & 0o777)
         return Copied(size, mode, True)
 
     # Freezing
@@ -236,54 +223,28 @@ class Guest:
 
     def run(self, plan: Plan[T]) -> T:
         """Carry out a plan's steps; what a step raises, the plan may handle."""
+        steps = explained(plan)
         try:
-            step = next(plan)
+            step = next(steps)
             while True:
                 try:
                     answer = self._step(step)
                 except BaseException as error:
-                    step = plan.throw(error)
+                    step = steps.throw(error)
                 else:
-                    step = plan.send(answer)
+                    step = steps.send(answer)
         except StopIteration as stop:
             value: T = stop.value
             return value
 
-    def _step(self, step: Union[Ask, Pause]) -> object:
+    def _step(self, step: Step) -> object:
         if isinstance(step, Pause):
             time.sleep(step.seconds)
             return None
-        return self._one(step)
-
-    def _one(self, step: Ask) -> object:
         if self._link is None:
             self._link = establish(self.address, self._timeout)
         try:
             return self._link.ask(step)
-        except RefusedByPolicy as error:
-            raise self._frozen_or(error) from error
         except LOST:
             self.close()
             raise
-
-    def _frozen_or(self, error: RefusedByPolicy) -> RefusedByPolicy:
-        """Agents refuse nearly everything while frozen; newer ones do not say that this is why."""
-        if error.command == STATUS or self._link is None:
-            return error
-        try:
-            frozen = self._link.ask(ask(STATUS)) == "frozen"
-        except LOST:
-            self.close()
-            return error
-        except GuestCommandFailed:
-            return error
-        if not frozen:
-            return error
-        advice = "the guest's file systems are frozen: 'guestwire thaw' thaws them"
-        return GuestFrozen(error.command, error.error_class, error.desc, advice)
-
-
-def _usual_mode() -> int:
-    umask = os.umask(0o077)
-    os.umask(umask)
-    return 0o666 & ~umask

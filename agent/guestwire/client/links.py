@@ -54,13 +54,13 @@ class StreamLink:
     """The QEMU guest agent's dialect over a stream."""
 
     def __init__(self, stream: Stream, watch: Watch) -> None:
-        self._stream = stream
-        self._watch = watch
-        self._conversation = Conversation()
+        self.stream = stream
+        self.watch = watch
+        self.conversation = Conversation()
 
     def greet(self, deadline: float, waiting: Optional[Waiting]) -> None:
         """Until the agent is in step. With `waiting`, what is wrong may yet become right."""
-        talk = self._conversation
+        talk = self.conversation
         silent_until = time.monotonic() + TICK
         greet_at = 0.0
         while not talk.in_step:
@@ -69,32 +69,30 @@ class StreamLink:
                 talk.greet()
                 greet_at = now + GREET_AGAIN
             self._send(deadline)
-            talk.receive(self._stream.recv(min(deadline, silent_until)))
+            talk.receive(self.stream.recv(min(deadline, silent_until)))
             if talk.refusal is not None:
                 raise failure("guest-sync-delimited", talk.refusal)
             if talk.in_step or time.monotonic() < min(silent_until, deadline):
                 continue
             silent_until = time.monotonic() + TICK
-            known = self._watch.why()
+            known = self.watch.why()
             if known is None and (waiting or time.monotonic() >= deadline):
-                known = AgentNotRunning(f"{self._stream.name}: no agent answered", START_AGENT)
+                known = AgentNotRunning(f"{self.stream.name}: no agent answered", START_AGENT)
             if known is not None:
                 if waiting is None or time.monotonic() >= deadline:
                     raise known
                 waiting(known)
 
     def ask(self, step: Ask) -> object:
-        deadline = time.monotonic() + (min(GRACE, step.timeout) if step.silent else step.timeout)
+        deadline = time.monotonic() + patience(step)
         try:
-            self._conversation.ask(step.command, step.arguments, step.limit, step.silent)
+            self.conversation.ask(step.command, step.arguments, step.limit, step.silent)
             self._send(deadline)
-            answer = self._conversation.answer()
-            while answer is None:
-                data = self._stream.recv(deadline)
+            while (answer := self.conversation.answer()) is None:
+                data = self.stream.recv(deadline)
                 if not data:
-                    raise self._late(step)
-                self._conversation.receive(data)
-                answer = self._conversation.answer()
+                    raise late(step, self.stream.name, self.watch)
+                self.conversation.receive(data)
         except (NoAnswer, ChannelLost):
             if step.silent:  # which is what success looks like
                 return None
@@ -102,14 +100,11 @@ class StreamLink:
         return value_of(step, answer)
 
     def close(self) -> None:
-        self._stream.close()
+        self.stream.close()
 
     def _send(self, deadline: float) -> None:
-        if not self._stream.send(self._conversation.take(), deadline):
-            raise NoAnswer(f"{self._stream.name}: the guest does not read", START_AGENT)
-
-    def _late(self, step: Ask) -> Exception:
-        return late(step, self._stream.name, self._watch)
+        if not self.stream.send(self.conversation.take(), deadline):
+            raise NoAnswer(f"{self.stream.name}: the guest does not read", START_AGENT)
 
 
 class LibvirtLink:
@@ -133,7 +128,7 @@ class LibvirtLink:
 
         import libvirt_qemu
 
-        timeout = max(1, round(min(GRACE, step.timeout) if step.silent else step.timeout))
+        timeout = max(1, round(patience(step)))
         request: dict[str, object] = {"execute": step.command}
         if step.arguments:
             request["arguments"] = step.arguments
@@ -182,6 +177,11 @@ def _class_of(desc: str) -> str:
     """QEMU's class of an error, which libvirt keeps to itself."""
     gone = "has not been found" in desc or "has been disabled" in desc
     return "CommandNotFound" if gone else "GenericError"
+
+
+def patience(step: Ask) -> float:
+    """Seconds until an answer is no longer expected."""
+    return min(GRACE, step.timeout) if step.silent else step.timeout
 
 
 def value_of(step: Ask, answer: Answer) -> object:

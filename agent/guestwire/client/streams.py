@@ -24,36 +24,43 @@ class Stream:
     def fileno(self) -> int:
         return self._fd
 
+    def send_now(self, data: memoryview) -> int:
+        """How many bytes were taken at once; 0 when none can be now."""
+        try:
+            return os.write(self._fd, data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise self._lost(error.strerror or str(error)) from error
+
+    def recv_now(self) -> bytes:
+        """What there is now; `b""` when that is nothing. ChannelLost when the other end closed."""
+        try:
+            data = os.read(self._fd, READ_SIZE)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise self._lost(error.strerror or str(error)) from error
+        if not data:
+            raise self._lost("the other end closed the connection")
+        return data
+
     def send(self, data: bytes, deadline: float) -> bool:
         """Write all of it; False when the deadline came first."""
         view = memoryview(data)
         while view:
-            try:
-                view = view[os.write(self._fd, view) :]
-            except BlockingIOError:
-                if not self._wait(select.POLLOUT, deadline):
-                    return False
-            except OSError as error:
-                raise self._lost(error.strerror or str(error)) from error
+            count = self.send_now(view)
+            view = view[count:]
+            if not count and not self._wait(select.POLLOUT, deadline):
+                return False
         return True
 
     def recv(self, deadline: float) -> bytes:
-        """What there is, at least one byte; `b""` when the deadline came first.
-
-        Raises ChannelLost when the other end has closed.
-        """
-        while True:
-            try:
-                data = os.read(self._fd, READ_SIZE)
-            except BlockingIOError:
-                if not self._wait(select.POLLIN, deadline):
-                    return b""
-            except OSError as error:
-                raise self._lost(error.strerror or str(error)) from error
-            else:
-                if data:
-                    return data
-                raise self._lost("the other end closed the connection")
+        """What there is, at least one byte; `b""` when the deadline came first."""
+        while not (data := self.recv_now()):
+            if not self._wait(select.POLLIN, deadline):
+                return b""
+        return data
 
     def close(self) -> None:
         if self._fd >= 0:
