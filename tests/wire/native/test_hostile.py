@@ -69,7 +69,7 @@ def hello_as(conn_role, tag=5):
 
 def greet(end, now):
     """A session with this end, held by nobody in particular."""
-    if end.conn._host:
+    if end.conn._sessions._host:
         end.conn.start(now)
         frame = end.conn.next_frame()
         while frame[4] != f.HELLO:
@@ -89,7 +89,7 @@ def holds_little(end, limits):
     assert len(table.outbox.front) < 1100
     assert len(table.outbox.pongs) <= 8
     assert len(conn._reader._buffer) <= limits.frame
-    parts = conn._received._parts
+    parts = conn._table.parts
     assert parts is None or len(parts[2]) <= limits.answer
     if not table.running:
         return
@@ -124,7 +124,7 @@ def test_bytes_of_any_kind_raise_nothing(role, pieces):
 def test_greetings_of_any_kind_raise_nothing(role, kind, member, value):
     end = End(role, 1, SMALL)
     end.conn.start(0)
-    nonce = end.conn._greeter.nonce if role == HOST else bytes(16).hex()
+    nonce = end.conn._sessions._greeter.nonce if role == HOST else bytes(16).hex()
     body = {**hello_as(role), "nonce": nonce, "text": "", member: value}
     if _too_big(body):
         return
@@ -209,10 +209,10 @@ def test_frames_of_any_kind_raise_nothing_and_fill_nothing(role, found, seed):
     end.on_event = app.see
     greet(end, 0)
     for now, (kind, flags, stream, payload) in enumerate(found):
-        if end.conn._peer is None:
+        if end.conn._sessions.peer is None:
             app.unconsumed.clear()
             greet(end, now)
-        data = f.encode(end.conn._tag, kind, flags, stream, (payload,))
+        data = f.encode(end.conn._sessions._tag, kind, flags, stream, (payload,))
         cut = random.randrange(len(data))
         end.receive(data[:cut], now)
         end.receive(data[cut:], now)
@@ -273,7 +273,7 @@ def reconnect(pipe, random):
 def test_an_end_that_only_asks_and_never_reads_is_left(role):
     end = End(role, 1)
     greet(end, 0)
-    tag, first = end.conn._tag, 1 if role == GUEST else 2
+    tag, first = end.conn._sessions._tag, 1 if role == GUEST else 2
     opening = msgpack.packb({"command": "x", "arguments": {}, "streaming": True})
     end.on_event = lambda conn, event: (
         conn.cancel(event.stream, "no") if isinstance(event, Opened) else None

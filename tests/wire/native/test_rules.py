@@ -40,7 +40,7 @@ def say(pipe, to, kind, flags=0, stream=0, payload=b""):
     """One frame from the other end, which would not send it by itself."""
     if not isinstance(payload, bytes):
         payload = msgpack.packb(payload)
-    to.receive(f.encode(to.conn._tag, kind, flags, stream, (payload,)), pipe.now)
+    to.receive(f.encode(to.conn._sessions._tag, kind, flags, stream, (payload,)), pipe.now)
 
 
 OPEN = {"command": "x", "arguments": {}}

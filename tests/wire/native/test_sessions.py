@@ -378,7 +378,7 @@ def test_an_answer_is_no_echo():
 def unknown(pipe, flags=0, stream=0, kind=99):
     pipe.guest.take()
     pipe.host.take()
-    tag = pipe.host.conn._peer.tag
+    tag = pipe.host.conn._sessions.peer.tag
     pipe.guest.receive(f.encode(tag, kind, flags, stream, (b"whatever",)), pipe.now)
     pipe.run()
 

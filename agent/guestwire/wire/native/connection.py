@@ -10,23 +10,10 @@ from .bodies import pack, reason
 from .errors import CannotSend, Violation
 from .events import MaybeEvent
 from .frames import FIN, URGENT, Frame, FrameReader
-from .handshake import (
-    EPOCH,
-    NONCE,
-    PROTOCOL,
-    Greeter,
-    Peer,
-    about_us,
-    draw_tag,
-    farewell,
-    greeting,
-    parse_farewell,
-    parse_hello,
-    parse_hello_ack,
-)
-from .limits import Limits, agree
+from .limits import Limits
 from .parking import Parking
 from .received import TOKEN, Received
+from .sessions import Sessions
 from .streams import ASKED, CHANNELS, RESUMING, RUNNING, Message, Stream
 from .table import Table
 
@@ -52,24 +39,18 @@ class Connection:
         identity: Optional[Mapping[str, object]] = None,
         capabilities: tuple[str, ...] = (),
     ) -> None:
-        self._host = role == HOST
         self._random = random
         self._limits = limits
-        self._identity = identity or {}
-        self._capabilities = capabilities
-        self._epoch = random(EPOCH)
-        self._peer: Optional[Peer] = None  # of this session
-        self._last_epoch = b""
-        self._tag = 0
         self._now = 0.0
-        self._reader = FrameReader(limits.frame)
-        self._greeter = Greeter()
-        self._greetings: dict[int, bytes] = {}  # HELLO_ACK and RESET that wait to be sent
         self._pings: dict[bytes, float] = {}
         self._pinged = 0
-        self._table = Table(self._host, limits)
+        self._reader = FrameReader(limits.frame)
+        self._table = Table(role == HOST, limits)
         self._parking = Parking(self._table)
         self._received = Received(self._table, self._parking)
+        self._sessions = Sessions(
+            role == HOST, self._table, self._reader, random, identity or {}, capabilities
+        )
 
     # Sessions.
 
@@ -79,33 +60,20 @@ class Connection:
         A session that there is ends.
         """
         self._now = now
-        self._end("started anew")
-        if not self._host:
-            self._greetings[frames.RESET] = farewell(b"", "started", "the agent has started")
-            return
-        nonce = self._random(NONCE)
-        self._tag = draw_tag(self._random(4))
-        self._greeter.start(nonce, now)
-        self._greetings[frames.HELLO] = self._hello()
+        self._sessions.start(now)
 
     def stop(self, why: str, code: str = "stopped") -> None:
         """End the session, or the attempt to begin one, and tell the other end."""
-        nonce = self._peer.nonce if self._peer else self._greeter.nonce
-        self._greeter.stop()
-        self._end(why)
-        self._greetings = {frames.RESET: farewell(nonce, code, why)}
+        self._sessions.stop(why, code, self._now)
 
     def disconnected(self, now: float) -> None:
         """The transport says that nobody is at the other end; what was half received is void."""
         self._now = now
-        self._end("the other end left")
-        self._reader.clear()
-        self._greetings.clear()
+        self._sessions.disconnected(now)
 
     def receive(self, data: bytes, now: float) -> None:
         self._now = now
-        if self._greeter.due is not None and self._greeter.echoed(data):
-            self._table.events.append(events.EchoDetected())
+        self._sessions.look_for_echo(data)
         self._reader.feed(data, now)
 
     def next_event(self) -> MaybeEvent:
@@ -118,20 +86,21 @@ class Connection:
             try:
                 event = self._handle(frame)
             except Violation as error:
-                self._fail(error)
+                self._sessions.fail(error, self._now)
                 continue
             if event is not None:
                 return event
 
     def next_frame(self) -> bytes:
         """What to write next, in one piece of at most 32,768 bytes; b"" when nothing may go out."""
-        if self._greetings:
-            return self._greetings.pop(max(self._greetings))
+        waiting = self._sessions.waiting
+        if waiting:
+            return waiting.pop(max(waiting))
         return self._table.outbox.next_frame()
 
     def next_timeout(self) -> Optional[float]:
         """When `tick` is due, or None: nothing will happen until something is received."""
-        times = (self._greeter.due, self._reader.stalls_at(), self._parking.until())
+        times = (self._sessions.greets_at(), self._reader.stalls_at(), self._parking.until())
         return min((one for one in times if one is not None), default=None)
 
     def tick(self, now: float) -> None:
@@ -140,8 +109,7 @@ class Connection:
         stall = self._reader.stalls_at()
         if stall is not None and stall <= now:
             self._reader.look_inside()
-        if self._greeter.is_due(now):
-            self._greetings[frames.HELLO] = self._hello()
+        self._sessions.tick(now)
         self._parking.expire(now)
 
     def ping(self, now: float) -> None:
@@ -287,105 +255,21 @@ class Connection:
     # What follows is private.
 
     def _handle(self, frame: Frame) -> MaybeEvent:
-        kind = frame.kind
-        if kind in frames.GREETINGS:
-            if kind == frames.HELLO:
-                return self._on_hello(frame.payload)
-            return self._on_reset(frame.payload) if kind == frames.RESET else self._on_ack(frame)
+        if frame.kind in frames.GREETINGS:
+            self._sessions.on_greeting(frame, self._now)
+            return None
         if self._reader.skipped:
             raise Violation(f"{self._reader.skipped} bytes of the session were damaged")
-        if kind == frames.PONG:
+        if frame.kind == frames.PONG:
             return self._on_pong(frame)
         return self._received.handle(frame)
-
-    def _on_hello(self, payload: bytes) -> MaybeEvent:
-        if self._host:
-            return None
-        peer = parse_hello(payload)
-        if self._peer is None or peer.nonce != self._peer.nonce:
-            lowest, highest = peer.versions
-            if not lowest <= PROTOCOL <= highest:
-                text = f"this agent speaks version {PROTOCOL} alone"
-                self._greetings[frames.RESET] = farewell(peer.nonce, "version", text)
-                return None
-            self._end("another host session began")
-            self._tag = draw_tag(self._random(4))
-            self._begin(peer)
-        self._greetings[frames.HELLO_ACK] = greeting(frames.HELLO_ACK, self._about_us(peer.nonce))
-        return None
-
-    def _on_ack(self, frame: Frame) -> MaybeEvent:
-        if not self._host:
-            return None
-        peer = parse_hello_ack(frame.payload)
-        if self._peer is not None:
-            if peer.nonce != self._peer.nonce:
-                raise Violation("the guest has begun another session")
-        elif self._greeter.due is not None and peer.nonce == self._greeter.nonce:
-            if peer.versions[0] != PROTOCOL:
-                raise Violation(f"the guest chose version {peer.versions[0]}")
-            self._greeter.stop()
-            self._begin(peer)
-        return None
-
-    def _on_reset(self, payload: bytes) -> MaybeEvent:
-        nonce, text = parse_farewell(payload)
-        if self._peer is not None:
-            if nonce == self._peer.nonce or (self._host and not nonce):
-                self._end(text)
-        elif self._greeter.due is not None:
-            if not nonce:
-                self._greetings[frames.HELLO] = self._hello()
-            elif nonce == self._greeter.nonce:
-                self._give_up(text)
-        return None
 
     def _on_pong(self, frame: Frame) -> MaybeEvent:
         sent = self._pings.pop(frame.payload, None)
         return None if sent is None else events.Pong(self._now - sent)
 
-    def _begin(self, peer: Peer) -> None:
-        self._table.begin(peer.tag, agree(self._limits, peer.limits), peer.first)
-        self._peer = peer
-        self._greetings.clear()
-        self._pings.clear()
-        self._reader.expect(self._tag)
-        same = peer.epoch == self._last_epoch
-        self._last_epoch = peer.epoch
-        self._table.events.append(
-            events.SessionStarted(peer.identity, peer.nonce, same, peer.capabilities)
-        )
-
-    def _end(self, why: str) -> None:
-        self._reader.expect(None)
-        if self._peer is None:
-            return
-        self._peer = None
-        self._received.forget()
-        self._table.end(self._now)
-        self._table.events.append(events.SessionEnded(why))
-
-    def _fail(self, error: Violation) -> None:
-        if self._greeter.due is not None:
-            self._give_up(str(error))
-        self.stop(str(error), error.code)
-
-    def _give_up(self, why: str) -> None:
-        """No session comes of this greeting."""
-        self._greeter.stop()
-        self._greetings.clear()
-        self._table.events.append(events.SessionEnded(why))
-
-    def _hello(self) -> bytes:
-        return greeting(frames.HELLO, self._about_us(self._greeter.nonce.hex()))
-
-    def _about_us(self, nonce: object) -> dict[str, object]:
-        protocol: object = [PROTOCOL, PROTOCOL] if self._host else PROTOCOL
-        return about_us(nonce, self._tag, self._table.first_of_theirs, self._epoch, self._limits,
-                        self._identity, self._capabilities, protocol)  # fmt: skip
-
     def _check_session(self) -> None:
-        if self._peer is None:
+        if not self._table.running:
             raise CannotSend("there is no session")
 
     def _pack(self, value: object, limit: Optional[int] = None) -> bytes:

@@ -22,7 +22,6 @@ UNREAD = 1024  # short answers that wait, after which the other end is taken to 
 class Received:
     def __init__(self, table: Table, parking: Parking) -> None:
         self._table = table
-        self._parts: Optional[tuple[int, int, bytearray]] = None
         self._on = {
             frames.OPEN: self._on_open,
             frames.ACCEPT: self._on_accept,
@@ -38,10 +37,6 @@ class Received:
         }
         self._parking = parking
 
-    def forget(self) -> None:
-        """The session ended."""
-        self._parts = None
-
     def handle(self, frame: Frame) -> MaybeEvent:
         kind, flags, number, payload = frame
         if kind == frames.DATA:
@@ -53,7 +48,7 @@ class Received:
             raise Violation(f"frame of type {kind} on stream {number}")
         if len(self._table.outbox.front) > UNREAD:
             raise Violation("the answers are not read")
-        if flags & MORE or self._parts is not None:
+        if flags & MORE or self._table.parts is not None:
             whole = self._put_together(frame)
             if whole is None:
                 return None
@@ -62,9 +57,9 @@ class Received:
 
     def _put_together(self, frame: Frame) -> Optional[bytes]:
         kind, flags, number, payload = frame
-        parts = self._parts
+        parts = self._table.parts
         if parts is not None and self._is_over(parts[0], parts[1]):
-            self._parts = parts = None
+            self._table.parts = parts = None
         if parts is None or parts[:2] != (kind, number):
             if not flags & MORE:
                 return payload
@@ -72,7 +67,7 @@ class Received:
                 raise Violation(f"frame of type {kind} begins a body in parts")
             if self._is_over(kind, number):
                 return None
-            self._parts = parts = (kind, number, bytearray())
+            self._table.parts = parts = (kind, number, bytearray())
         body = parts[2]
         body += payload
         limits = self._table.limits
@@ -81,7 +76,7 @@ class Received:
             raise Violation(f"a control body of more than {most} bytes")
         if flags & MORE:
             return None
-        self._parts = None
+        self._table.parts = None
         return bytes(body)
 
     def _is_over(self, kind: int, number: int) -> bool:
@@ -206,8 +201,8 @@ class Received:
     def _on_cancel(self, number: int, flags: int, payload: bytes) -> MaybeEvent:
         why = member(unpack_map(payload), "text", str)
         table = self._table
-        if self._parts is not None and self._parts[1] == number:
-            kind, self._parts = self._parts[0], None
+        if self._table.parts is not None and self._table.parts[1] == number:
+            kind, self._table.parts = self._table.parts[0], None
             if kind == frames.OPEN:
                 table.skip_theirs(number)
                 return None

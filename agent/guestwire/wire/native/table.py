@@ -28,6 +28,7 @@ class Table:
         self.events: deque[NativeEvent] = deque()
         self.streams: dict[int, Stream] = {}
         self.session = Receiving(limits.session_window)
+        self.parts: Optional[tuple[int, int, bytearray]] = None  # type, stream, body so far
         self.wanting: dict[int, Stream] = {}  # streams whose `room` was 0
         self._parity = 1 if host else 0
         self._first = {True: 2 - self._parity, False: 1 + self._parity}
@@ -53,6 +54,7 @@ class Table:
     def end(self, now: float) -> None:
         """The session is over: what can be resumed is parked, the rest is cancelled."""
         self.running = False
+        self.parts = None
         self.outbox.begin(0, self.peer)
         self.wanting.clear()
         self._open = {True: 0, False: 0}
