@@ -60,7 +60,7 @@ $(VENV)/.ready: pyproject.toml
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.ready
-	$(BIN)/pip install --quiet '.[lint]'
+	$(BIN)/pip install --quiet --editable '.[lint]'
 	@touch $@
 
 # Without root the tests that boot guests are skipped, by name and with the reason.
