@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from guestwire.client import address
-from guestwire.client.address import Libvirt, Name, Pty, Serial, Tcp, Unix, Vsock, VsockMux
+from guestwire.client.address import Libvirt, Name, Native, Pty, Serial, Tcp, Unix, Vsock, VsockMux
 from guestwire.client.errors import BadAddress
 
 FORMS = {
@@ -27,6 +27,8 @@ FORMS = {
     "vsock-mux:/run/fc:1/v.sock:52": VsockMux("/run/fc:1/v.sock", 52),
     "serial:/dev/ttyUSB0": Serial("/dev/ttyUSB0"),
     "serial:/dev/ttyUSB0,115200": Serial("/dev/ttyUSB0", 115200),
+    "native+unix:/run/vm/own.sock": Native(Unix("/run/vm/own.sock")),
+    "native+vsock:3:1234": Native(Vsock(3, 1234)),
 }
 
 
@@ -45,6 +47,8 @@ def test_a_record_is_written_as_it_was_read(text):
 WRONG = {
     "": "empty",
     "unix:": "unix:PATH",
+    "native+web1": "native+ and one of unix:",
+    "native+unix:": "unix:PATH",
     "tcp:host": "tcp:HOST:PORT",
     "tcp:host:http": "'http' is not a number",
     "tcp:host:70000": "from 1 to 65535",

@@ -9,9 +9,12 @@
     vsock:3:1234                      a context id and a port
     vsock-mux:/run/fc/v.sock:1234     Firecracker's and Cloud Hypervisor's: CONNECT port, OK port
     serial:/dev/ttyUSB0               serial:/dev/ttyUSB0,115200
+    native+unix:/run/vm/own.sock      an agent that speaks guestwire's own protocol there; before
+                                      any of these but the first three
 
 A name and a libvirt address take `#PORT`, the virtio-serial port that is meant when it is not
-the QEMU guest agent's, e.g. web1#org.example.agent.0.
+the QEMU guest agent's, e.g. web1#org.example.agent.0. On org.guestwire.agent.0 agents speak
+guestwire's own protocol.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ from typing import Callable, NamedTuple, Union
 from .errors import BadAddress
 
 QGA_PORT = "org.qemu.guest_agent.0"
+NATIVE_PORT = "org.guestwire.agent.0"
+NATIVE = "native+"
 SPEED = 38400  # of a serial line, unless it is given; that is qemu-ga's own
 
 
@@ -93,7 +98,19 @@ class Serial(NamedTuple):
         )
 
 
-Address = Union[Name, Libvirt, Unix, Pty, Tcp, Vsock, VsockMux, Serial]
+Direct = Union[Unix, Pty, Tcp, Vsock, VsockMux, Serial]
+
+
+class Native(NamedTuple):
+    """A place at which guestwire's own protocol is spoken."""
+
+    place: Direct
+
+    def __str__(self) -> str:
+        return f"{NATIVE}{self.place}"
+
+
+Address = Union[Name, Libvirt, Native, Direct]
 
 
 def parse(text: str) -> Address:
@@ -104,6 +121,8 @@ def parse(text: str) -> Address:
         raise BadAddress(f"{text!r} holds characters that cannot be printed")
     if text.startswith("libvirt+"):
         return _libvirt(text)
+    if text.startswith(NATIVE):
+        return Native(_direct(text))
     kind, colon, rest = text.partition(":")
     if colon and kind in PARSERS:
         return PARSERS[kind](text, rest)
@@ -124,6 +143,13 @@ def _libvirt(text: str) -> Libvirt:
     if place.endswith(("/", ":")):  # the last slash was one of the URI's own
         raise _bad(text, "libvirt+URI/NAME; the URI's path is missing, e.g. /system")
     return Libvirt(place, *_with_port(last))
+
+
+def _direct(text: str) -> Direct:
+    kind, _, rest = text[len(NATIVE) :].partition(":")
+    if kind not in PARSERS:
+        raise _bad(text, f"{NATIVE} and one of {', '.join(f'{one}:' for one in PARSERS)}")
+    return PARSERS[kind](text, rest)
 
 
 def _path(text: str, rest: str, form: str) -> str:
@@ -165,7 +191,7 @@ def _serial(text: str, rest: str) -> Serial:
     return Serial(_path(text, device, form), number)
 
 
-PARSERS: dict[str, Callable[[str, str], Address]] = {
+PARSERS: dict[str, Callable[[str, str], Direct]] = {
     "unix": _unix,
     "pty": _pty,
     "tcp": _tcp,

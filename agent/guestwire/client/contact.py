@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import time
-from typing import Callable, Optional, Union
+from typing import Callable, Optional, Protocol, Union
 
 from . import libvirt_host, libvirt_stream, locate, reach, watch
-from .address import QGA_PORT, Address, Libvirt, Name, Unix
+from .address import NATIVE_PORT, QGA_PORT, Address, Direct, Libvirt, Name, Native, Unix
 from .errors import AgentNotRunning, CannotReach, ClientError, EchoingTty, NoAnswer, NoSuchChannel
 from .found import OFF
-from .links import LibvirtLink, Link, StreamLink
+from .links import LibvirtLink, Link, StreamLink, Waiting
+from .streams import Stream
 
 RETRY = 0.25
+
+
+class Greeted(Link, Protocol):
+    """Every kind of link."""
+
+    def greet(self, deadline: float, waiting: Optional[Waiting]) -> None: ...
+
+
 FINAL = (NoSuchChannel, EchoingTty)  # no waiting mends these
 
 
@@ -49,11 +58,11 @@ def _once(
 ) -> Link:
     name = str(address)
     place = _place(address, name) if isinstance(address, Name) else address
-    link = _libvirt(place, name, deadline) if isinstance(place, Libvirt) else None
-    if link is None:
-        assert not isinstance(place, (Libvirt, Name))
-        known = watch.SocketWatch(place.path, name) if isinstance(place, Unix) else watch.Unknown()
-        link = StreamLink(reach.open_stream(place, name, deadline), known)
+    link = (
+        _libvirt(place, name, deadline)
+        if isinstance(place, Libvirt)
+        else _direct(place, name, deadline)
+    )
     try:
         link.greet(deadline, waiting)
     except BaseException:
@@ -62,7 +71,7 @@ def _once(
     return link
 
 
-def _place(address: Name, name: str) -> Union[Libvirt, Unix]:
+def _place(address: Name, name: str) -> Union[Libvirt, Unix, Native]:
     """Where a guest that is known by its name alone can be reached."""
     guest = locate.named(address.name, locate.census(ask_monitors=False))
     if guest.uri:
@@ -71,10 +80,24 @@ def _place(address: Name, name: str) -> Union[Libvirt, Unix]:
     channel = guest.channels.get(port)
     if guest.state == OFF or channel is None or channel.path is None:
         raise watch.explain(guest, name, port) or watch.no_channel(guest, name, port)
-    return Unix(channel.path)
+    return Native(Unix(channel.path)) if port == NATIVE_PORT else Unix(channel.path)
 
 
-def _libvirt(place: Libvirt, name: str, deadline: float) -> Union[LibvirtLink, StreamLink]:
+def _direct(place: Union[Direct, Native], name: str, deadline: float) -> Greeted:
+    there = place.place if isinstance(place, Native) else place
+    known = watch.SocketWatch(there.path, name) if isinstance(there, Unix) else watch.Unknown()
+    return _over(reach.open_stream(there, name, deadline), known, isinstance(place, Native))
+
+
+def _over(stream: Stream, known: watch.Watch, native: bool) -> Greeted:
+    if not native:
+        return StreamLink(stream, known)
+    from .native_link import NativeLink  # and with it msgpack, which qemu-ga's guests do not need
+
+    return NativeLink(stream, known)
+
+
+def _libvirt(place: Libvirt, name: str, deadline: float) -> Greeted:
     seconds = max(1.0, min(10.0, deadline - time.monotonic()))
     conn = libvirt_host.connection(place.uri, seconds)
     domain = libvirt_host.domain(conn, place.uri, place.name, seconds)
@@ -85,4 +108,5 @@ def _libvirt(place: Libvirt, name: str, deadline: float) -> Union[LibvirtLink, S
     wrong = known.why()
     if wrong is not None and not isinstance(wrong, AgentNotRunning):
         raise wrong
-    return StreamLink(libvirt_stream.open_channel(domain, port, name, seconds), known)
+    stream = libvirt_stream.open_channel(domain, port, name, seconds)
+    return _over(stream, known, port == NATIVE_PORT)

@@ -10,11 +10,10 @@ import time
 from typing import Union
 
 from . import lock, unix_table, watch
-from .address import Pty, Serial, Tcp, Unix, Vsock, VsockMux
+from .address import Direct, Pty, Serial, Tcp, Unix, Vsock, VsockMux
 from .errors import AgentNotRunning, CannotReach, ChannelBusy, VmOff
 from .streams import Stream
 
-Direct = Union[Unix, Pty, Tcp, Vsock, VsockMux, Serial]
 ACCEPT = 0.8  # seconds that QEMU may take to accept; it does so in its main loop, within one
 
 
