@@ -15,13 +15,19 @@ from guestwire.client.errors import (
     AgentNotRunning,
     ChannelBusy,
     GuestCommandFailed,
+    GuestFrozen,
     NoSuchChannel,
     NoSuchGuest,
+    ThawedEarly,
     VmOff,
     VmPaused,
 )
 from vm.guest import AGENT, SIDE
 
+ours_alone = pytest.mark.skipif(
+    os.environ.get("GUESTWIRE_VM_AGENT", "guestwire") != "guestwire",
+    reason="qemu-ga has no deadline",
+)
 BARE = """<domain type='qemu'><name>bare</name><memory unit='MiB'>16</memory>
 <os><type arch='x86_64'>hvm</type></os><devices/></domain>"""
 
@@ -77,6 +83,17 @@ def test_a_guest_is_frozen_inside_and_writable_after(guest, domain):
     assert domain.shell("touch /root/after && echo yes") == "yes"
 
 
+@ours_alone
+def test_a_deadline_ends_a_freeze_and_what_was_saved_meanwhile_is_spoilt(guest, domain):
+    with guest.frozen(deadline=60) as frozen:
+        assert (frozen.file_systems >= 2, frozen.seconds) == (True, 60.0)
+        with pytest.raises(GuestFrozen, match="guestwire thaw"):
+            guest.exec(["true"])
+    with pytest.raises(ThawedEarly, match="longer deadline"), guest.frozen(deadline=1):
+        time.sleep(3)
+    assert domain.shell("touch /root/after && echo yes") == "yes"
+
+
 def test_a_paused_domain_is_told_at_once(address, domain):
     domain.handle.suspend()
     try:
@@ -127,9 +144,7 @@ def test_a_domain_that_is_off_is_told_with_what_starts_it(bare, host, capsys):
 
 def test_a_running_domain_without_a_channel_is_told_the_xml(bare, host):
     host.connection.lookupByName("bare").create()
-    with pytest.raises(
-        NoSuchChannel, match=r"<target type='virtio' name='org.qemu.g"
-    ):
+    with pytest.raises(NoSuchChannel, match=r"<target type='virtio' name='org.qemu.g"):
         connect(bare)
 
 

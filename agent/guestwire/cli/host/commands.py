@@ -24,7 +24,7 @@ OWN_FAILURE = 125  # of exec, whose other codes are the program's; as docker's
 )
 @click.version_option(__version__, prog_name="guestwire")
 def guestwire() -> None:
-    """Talk to the agents of this machine's virtual machines (guestwire's, or QEMU's own)."""
+    """Talk to the agents in this host's virtual machines, guestwire's and QEMU's own."""
 
 
 for module in (looking, programs, copying, freezing):

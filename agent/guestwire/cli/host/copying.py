@@ -34,11 +34,12 @@ class Place(NamedTuple):
 @many.every
 @click.option("--limit", metavar="MIB", type=int, help="Refuse a file of the guest that is longer.")
 def cp(source: str, target: str, all_: bool, jobs: int, json_: bool, limit: Optional[int]) -> int:
-    """Copy a file into a guest or out of it: one of SOURCE and TARGET is GUEST:/PATH.
+    """Copy a file into a guest or out of it.
 
-    Into many guests at once with a pattern, 'web*:/etc/motd', or with --all and ':/etc/motd'. The
-    copy is whole or not there, and keeps its mode, where the agent may run programs; it says so
-    where it may not. A host file whose name holds ':/' is written ./NAME.
+    One of SOURCE and TARGET is GUEST:/PATH, the other a file of this host. Into many guests at
+    once with a pattern, 'web*:/etc/motd', or with --all and ':/etc/motd'. The copy is whole or
+    not there, and keeps its mode, where the agent may run programs; it says so where it may not.
+    A host file whose name holds ':/' is written ./NAME.
     """
     here, there = place(source), place(target)
     if bool(here.guest or source.startswith(":")) == bool(there.guest or target.startswith(":")):

@@ -8,9 +8,10 @@ import click
 
 from ...client import Guest
 from ...client.errors import ClientError
+from ...client.guest import LOST
 from ...client.plans.freezing import Frozen
 from ...client.printable import printable
-from . import many
+from . import many, show
 from .many import Outcome
 
 
@@ -26,9 +27,11 @@ class NothingFrozen(ClientError):
     "--deadline",
     type=click.IntRange(1),
     metavar="SECONDS",
-    help="The guest thaws by itself after so long. guestwire-agent alone can.",
+    help="The guest thaws by itself then. guestwire-agent alone can.",
 )
-@click.option("--timeout", default=600.0, show_default=True, help="Seconds for the freeze itself.")
+@click.option(
+    "--timeout", default=600.0, show_default=True, metavar="SECONDS", help="For the freeze itself."
+)
 def freeze(
     guests: tuple[str, ...],
     all_: bool,
@@ -46,9 +49,8 @@ def freeze(
     def work(guest: Guest) -> object:
         try:
             frozen = guest.freeze(list(mountpoints) or None, deadline, timeout)
-        except ClientError as error:
-            if error.code in ("no-answer", "channel-lost", "bad-answer"):
-                guest.thaw()
+        except LOST:
+            guest.thaw()  # it may have been frozen nevertheless
             raise
         if not frozen.file_systems:
             raise NothingFrozen(
@@ -71,7 +73,12 @@ def freeze(
         return {"file-systems": value.file_systems, "seconds": value.seconds}
 
     chosen = many.targets(guests, all_)
-    return many.report(chosen, jobs, work, json_=json_, line=line, result=result)
+    try:
+        return many.report(chosen, jobs, work, json_=json_, line=line, result=result)
+    except KeyboardInterrupt:
+        names = " ".join(one.name for one in chosen)
+        show.remark(f"interrupted: make sure that nothing stays frozen: 'guestwire thaw {names}'")
+        raise
 
 
 @click.command()

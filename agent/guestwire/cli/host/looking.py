@@ -16,7 +16,7 @@ from ...client.printable import printable
 from . import many, show
 from .many import Outcome
 
-COLOURS = {RUNNING: "green", OFF: "dim", "agent": "green"}
+COLOURS = {RUNNING: "green", "agent": "green", "silent": "red", "no channel": "red"}
 
 
 @click.command()
@@ -52,7 +52,9 @@ def ls(json_: bool, quiet: bool) -> int:
 
 @click.command()
 @many.guests
-@click.option("--timeout", default=5.0, show_default=True, help="Seconds to give each guest.")
+@click.option(
+    "--timeout", default=5.0, show_default=True, metavar="SECONDS", help="For each guest."
+)
 def ping(guests: tuple[str, ...], all_: bool, jobs: int, json_: bool, timeout: float) -> int:
     """Ask whether the agent answers, and say why when it does not."""
 
@@ -75,11 +77,14 @@ def ping(guests: tuple[str, ...], all_: bool, jobs: int, json_: bool, timeout: f
 
 @click.command()
 @many.guests
-@click.option("--timeout", default=300.0, show_default=True, help="Seconds to wait at most.")
+@click.option(
+    "--timeout", default=300.0, show_default=True, metavar="SECONDS", help="Give up after these."
+)
 def wait(guests: tuple[str, ...], all_: bool, jobs: int, json_: bool, timeout: float) -> int:
-    """Wait until the agent answers: while the VM starts, boots, or is paused.
+    """Wait until the agent answers.
 
-    What is being waited for is told on stderr. A guest that does not exist is no reason to wait.
+    Meanwhile the VM may start, boot, or be resumed; what is being waited for is told on stderr.
+    A guest that does not exist is no reason to wait.
     """
 
     def work(guest: Guest) -> object:

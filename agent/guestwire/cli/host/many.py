@@ -70,8 +70,7 @@ def every(function: F) -> F:
         metavar="N",
         type=click.IntRange(1, 256),
         default=16,
-        show_default=True,
-        help="Talk to this many guests at once.",
+        help="Talk to so many guests at once, 16 unless told.",
     )(function)
     return click.option("--all", "all_", is_flag=True, help="Every guest that is not off.")(
         function
@@ -89,7 +88,6 @@ def targets(names: Sequence[str], all_: bool) -> list[Target]:
         if all_ or (any(one in pattern for one in WILD) and ":" not in pattern):
             found += _fitting(pattern)
         else:
-            parse(pattern)
             found.append(Target(pattern, pattern))
     return list(dict.fromkeys(found))
 

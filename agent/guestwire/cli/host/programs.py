@@ -28,11 +28,11 @@ LONGEST_INPUT = 40 << 20  # more does not fit into one request of 64 MiB
 )
 @many.every
 @click.option("-g", "--guest", "chosen", multiple=True, metavar="GUEST",
-              help="A guest, in place of the first argument; repeatable.")  # fmt: skip
+              help="In place of the first argument; repeatable.")  # fmt: skip
 @click.option("-e", "--env", "settings", multiple=True, metavar="NAME=VALUE",
               help="An environment of these, in place of the agent's own.")  # fmt: skip
 @click.option("-i", "--stdin", "stdin", is_flag=True, help="Send our standard input, whole.")
-@click.option("--timeout", type=float, help="Give up waiting after so many seconds: code 124.")
+@click.option("--timeout", type=float, metavar="SECONDS", help="Give up waiting: code 124.")
 @click.option("--raw", is_flag=True, help="Do not filter what goes to a terminal.")
 @click.argument("words", nargs=-1, metavar="GUEST -- PROGRAM [ARGUMENT]...", required=True)
 def exec_(
@@ -46,7 +46,9 @@ def exec_(
     raw: bool,
     words: tuple[str, ...],
 ) -> int:
-    """Run a program in the guest, without a shell, and end as it ended.
+    """Run a program in the guest, and end as it ended.
+
+    It runs without a shell: exec web1 -- sh -c 'a | b' asks for one.
 
     The exit code is the program's; 128 and the number of the signal that killed it; 127 when it
     is not there and 126 when it cannot be run; 124 after --timeout; 125 when the guest or its
@@ -81,13 +83,14 @@ def exec_(
 @click.argument("command")
 @click.argument("arguments", nargs=-1, metavar="[NAME=VALUE... | JSON]")
 @click.option("--json", "json_", is_flag=True, help="Print JSON with the guest and the outcome.")
-@click.option("--timeout", type=float, help="Seconds for the answer; else what is usual.")
+@click.option("--timeout", type=float, metavar="SECONDS", help="For the answer.")
 def call(
     guest: str, command: str, arguments: tuple[str, ...], json_: bool, timeout: Optional[float]
 ) -> int:
-    """Ask the agent for any COMMAND, e.g. guest-get-osinfo, and print what it returns, as JSON.
+    """Ask the agent for any command, and print the answer.
 
-    A VALUE that is JSON is sent as it is (5, true, ["a"]), any other as a string.
+    COMMAND is e.g. guest-get-osinfo; what it returns is printed as JSON. A VALUE that is JSON is
+    sent as it is (5, true, ["a"]), any other as a string.
     """
     given = _arguments(arguments)
 

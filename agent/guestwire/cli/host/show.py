@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 
 import click
@@ -35,29 +34,19 @@ def remark(text: str) -> None:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], colours: Mapping[str, str]) -> None:
-    """Columns; on a terminal with colours for the words that have one."""
-    if not sys.stdout.isatty():
-        _plain(heads, rows)
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """Columns, on a terminal with colours for the words that have one.
 
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for head in heads:
-        made.add_column(head, overflow="fold")
-    for row in rows:
-        made.add_row(*(Text(printable(one), style=colours.get(one, "")) for one in row))
-    Console(highlight=False).print(made)
-
-
-def _plain(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Never wrapped nor cut, so that grep and awk find what they look for."""
+    Never folded nor cut, so that a word can be copied whole, and found by grep and awk.
+    """
     lines = [list(heads), *([printable(one) for one in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines)]
-    for line in lines:
-        text = "  ".join(word.ljust(width) for word, width in zip(line, widths))
-        click.echo(text.rstrip())
+    for number, line in enumerate(lines):
+        words = [
+            click.style(word, fg=colours.get(word), bold=number == 0 or None)
+            + " " * (width - len(word))
+            for word, width in zip(line, widths)
+        ]
+        click.echo("  ".join(words).rstrip())
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> None:
