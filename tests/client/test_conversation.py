@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from random import Random
 
 import pytest
 
@@ -216,3 +217,27 @@ def test_a_silent_commands_failure_is_told(in_step):
     number = asked(in_step)
     in_step.receive(line(**{"return": 3, "id": number}))
     assert in_step.answer() == Value(3)
+
+
+PIECES = [b"\xff", b"\n", b"{", b"}", b"[", b"]", b'"', b":", b",", b'"return"', b'"error"',
+          b'"id"', b'"class"', b'"desc"', b'"execute"', b"guest-sync-delimited", b"null", b"1", b"-1e999",
+          b"\\u0000", b"\xc3", b"NaN", b" ", b"\r\n", b"A" * 70_000]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_no_bytes_at_all_raise_what_a_caller_does_not_expect(seed):
+    random = Random(seed)
+    talk = Conversation()
+    talk.greet()
+    number = sent(talk)[0]["id"]
+    pieces = [*PIECES, str(number).encode(), b'\xff{"return": %d}\n' % number]
+    try:
+        for _ in range(200):
+            talk.receive(b"".join(random.choices(pieces, k=random.randrange(9))))
+            if talk.in_step:
+                number = asked(talk, limit=100_000)
+                pieces.append(b'{"id": %d, "return": ' % number)
+                while isinstance(talk.answer(), (Value, Refusal)):
+                    number = asked(talk, limit=100_000)
+    except (BadAnswer, EchoingTty):
+        pass
