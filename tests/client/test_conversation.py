@@ -219,9 +219,11 @@ def test_a_silent_commands_failure_is_told(in_step):
     assert in_step.answer() == Value(3)
 
 
-PIECES = [b"\xff", b"\n", b"{", b"}", b"[", b"]", b'"', b":", b",", b'"return"', b'"error"',
-          b'"id"', b'"class"', b'"desc"', b'"execute"', b"guest-sync-delimited", b"null", b"1", b"-1e999",
-          b"\\u0000", b"\xc3", b"NaN", b" ", b"\r\n", b"A" * 70_000]  # fmt: skip
+PIECES = [
+    *(b"\xff", b"\n", b"{", b"}", b"[", b"]", b'"', b":", b",", b" ", b"\r\n", b"\xc3"),
+    *(b'"return"', b'"error"', b'"id"', b'"class"', b'"desc"', b'"execute"'),
+    *(b"guest-sync-delimited", b"null", b"1", b"-1e999", b"NaN", b"\\u0000", b"A" * 70_000),
+]
 
 
 @pytest.mark.parametrize("seed", range(300))
