@@ -65,8 +65,9 @@ def test_an_answer_that_nobody_waits_for_is_dropped(agent):
 
 
 def test_proxmox_connects_for_each_command_and_finds_exactly_two_lines(agent):
-    descriptors = agent.descriptors()
     for number in range(1000):
+        if number == 10:
+            descriptors = agent.descriptors()
         with agent.host() as host:
             sync = {"execute": "guest-sync-delimited", "arguments": {"id": number}}
             command = {"execute": "guest-ping", "arguments": {}}

@@ -7,23 +7,23 @@ them wait.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Optional
 
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.streams import Control, Data, Ended, Stream, StreamCancelled
 from .dispatch.workers import Workers
-from .errors import AgentError, CommandError, HostAway, TransportError
+from .errors import CommandError, HostAway, TransportError
 from .transports import Transport
 from .wire.events import Reply, Request
 from .wire.native import events as told
 from .wire.native.connection import GUEST, Connection
+from .wire.native.errors import CannotSend, StreamOver
 
-log = logging.getLogger(__name__)
 AT_ONCE = 64  # commands of one session; each has a thread while it runs
 
 
@@ -62,76 +62,92 @@ class NativeSession:
     # What streams ask of their line.
 
     def accept(self, stream: int, value: object) -> None:
-        with self._outgoing:
-            self._connection.accept(stream, value, end=False)
-            self._outgoing.notify()
+        with self._talking() as connection:
+            connection.accept(stream, value, end=False)
 
     def room(self, stream: int) -> int:
-        with self._lock:
-            return self._connection.room(stream)
+        with self._talking() as connection:
+            return connection.room(stream)
 
     def send(self, stream: int, channel: int, data: bytes) -> None:
-        with self._outgoing:
-            self._connection.send_data(stream, data, channel=channel)
-            self._outgoing.notify()
+        with self._talking() as connection:
+            connection.send_data(stream, data, channel=channel)
 
     def end(self, stream: int, channel: int) -> None:
-        with self._outgoing:
-            self._connection.end(stream, channel)
-            self._outgoing.notify()
+        with self._talking() as connection:
+            connection.end(stream, channel)
 
     def control(self, stream: int, body: object) -> None:
-        with self._outgoing:
-            self._connection.control(stream, body)
-            self._outgoing.notify()
+        with self._talking() as connection:
+            connection.control(stream, body)
 
     def consumed(self, stream: int, count: int) -> None:
+        with self._talking() as connection:
+            connection.consumed(stream, count)
+
+    @contextmanager
+    def _talking(self) -> Iterator[Connection]:
+        """The connection to ourselves; afterwards the sender looks whether there is something."""
         with self._outgoing:
-            self._connection.consumed(stream, count)
-            self._outgoing.notify()
+            try:
+                yield self._connection
+            except StreamOver as error:  # between its last look and now
+                raise StreamCancelled("the host gave the stream up") from error
+            except CannotSend as error:
+                raise CommandError(str(error)) from error
+            finally:
+                self._outgoing.notify()
 
     # The two threads of the session.
 
     def _receive(self, data: bytes) -> None:
-        with self._outgoing:
+        with self._talking() as connection:
             now = time.monotonic()
             if data:
-                self._connection.receive(data, now)
+                connection.receive(data, now)
             else:
-                self._connection.disconnected(now)
-            happened = []
-            while (event := self._connection.next_event()) is not None:
-                happened.append(event)
-            self._outgoing.notify()
+                connection.disconnected(now)
+            happened = self._happened()
         for event in happened:
             self._take(event)
 
     def _send_all(self) -> None:
         while True:
             with self._outgoing:
-                frame = self._next_frame()
+                frame, happened = self._next()
+            for event in happened:
+                self._take(event)
             if frame is None:
                 return
             try:
-                self._transport.send(frame)
+                if frame:
+                    self._transport.send(frame)
             except HostAway:
                 continue  # the next HELLO begins anew; what was under way belongs to nobody
             except TransportError:
                 return  # the receiving thread is told the same, and says it
 
-    def _next_frame(self) -> Optional[bytes]:
-        """Wait until there is something to send; None when the session is over."""
+    def _next(self) -> tuple[Optional[bytes], list[told.NativeEvent]]:
+        """Wait until there is a frame to send, or time has made something happen.
+
+        The frame is then empty; it is None when the session is over.
+        """
         while self._failure is None:
-            now = time.monotonic()
             frame = self._connection.next_frame()
             if frame:
-                return frame
-            due = self._connection.next_timeout()
+                return frame, []
+            due, now = self._connection.next_timeout(), time.monotonic()
             if due is not None and due <= now:
                 self._connection.tick(now)
-                continue
+                return b"", self._happened()
             self._outgoing.wait(None if due is None else due - now)
-        return None
+        return None, []
+
+    def _happened(self) -> list[told.NativeEvent]:
+        events = []
+        while (event := self._connection.next_event()) is not None:
+            events.append(event)
+        return events
 
     def _fail(self, error: TransportError) -> None:
         with self._outgoing:
@@ -180,15 +196,20 @@ class NativeSession:
         self._streams.pop(stream.number, None)
         if isinstance(error, StreamCancelled):
             return
-        with self._outgoing:
-            try:
-                self._say(stream, error, value)
-            except AgentError as mistake:
-                log.debug("stream %d: %s", stream.number, mistake)
-            self._outgoing.notify()
+        try:
+            with self._talking() as connection:
+                self._say(connection, stream, error, value)
+        except StreamCancelled:
+            pass  # nobody waits for it any more
+        except CommandError as mistake:  # a result that is too large, or has no msgpack form
+            with self._talking() as connection:
+                self._say(connection, stream, mistake, None)
 
-    def _say(self, stream: Stream, error: Optional[CommandError], value: object) -> None:
-        number, connection = stream.number, self._connection
+    @staticmethod
+    def _say(
+        connection: Connection, stream: Stream, error: Optional[CommandError], value: object
+    ) -> None:
+        number = stream.number
         if error is None and stream.accepted:
             connection.close(number, value)
         elif error is None:
