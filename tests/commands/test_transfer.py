@@ -228,7 +228,7 @@ def test_a_part_that_others_prepared_is_not_written_to(host, guest, tmp_path):
 def test_two_copies_to_one_file_do_not_mix(host, guest):
     first, _ = begin(host, "file.push", path="/file")
     host.send(first, b"first")
-    assert begin(host, "file.push", path="/file") == (None, "/file: it is being copied to already")
+    assert begin(host, "file.push", path="/file") == (None, "/file: another copy writes it")
     host.connection.end(first)
     assert outcome(host, first) == {"size": 5}
     assert (guest / "file").read_bytes() == b"first"

@@ -143,11 +143,9 @@ class AsyncGuest:
         limit: Optional[int] = None,
         progress: Optional[Progress] = None,
     ) -> Copied:
-        with arriving(target) as file:
-            size = await self.run(files.copy_out(source, file, limit, progress))
-            mode = await self.run(files.mode_of(source))
-            if mode is not None:
-                os.fchmod(file.fileno(), mode & 0o777)
+        with arriving(target) as new:
+            size = await self.run(files.copy_out(source, new.file, limit, progress))
+            new.mode = mode = await self.run(files.mode_of(source))
         return Copied(size, mode, True)
 
     @asynccontextmanager

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from typing import Callable, Optional, Protocol, Union
+from typing import TYPE_CHECKING, Callable, Optional, Protocol, Union
 
-from . import libvirt_host, libvirt_stream, locate, reach, watch
+from . import libvirt_host, libvirt_stream, locate, processes, reach, watch
 from .address import NATIVE_PORT, QGA_PORT, Address, Direct, Libvirt, Name, Native, Unix
 from .errors import AgentNotRunning, CannotReach, ClientError, EchoingTty, NoAnswer, NoSuchChannel
-from .found import OFF
+from .found import OFF, Found
 from .links import LibvirtLink, Link, StreamLink, Waiting
 from .streams import Stream
 
+if TYPE_CHECKING:
+    from .native_link import NativeLink
+
+log = logging.getLogger(__name__)
 RETRY = 0.25
+SHORT = 2.0  # seconds after which what another port can do as well is no longer waited for
 
 
 class Greeted(Link, Protocol):
@@ -47,6 +53,72 @@ def establish(
                 raise
             told(error)
             time.sleep(RETRY)
+
+
+def own(address: Address, seconds: float) -> Optional[NativeLink]:
+    """A link over the guest's own port, beside the one at the address; None where there is none.
+
+    There is one where an agent of guestwire's serves the port org.guestwire.agent.0.
+    """
+    try:
+        place = _own_place(address, min(seconds, SHORT))
+        if place is None:
+            return None
+        link = _once(place, time.monotonic() + min(seconds, SHORT), None)
+    except (CannotReach, NoAnswer) as error:
+        log.info("%s: not over %s: %s", address, NATIVE_PORT, error)
+        return None
+    log.info("%s: over %s", address, NATIVE_PORT)
+    from .native_link import NativeLink
+
+    assert isinstance(link, NativeLink)
+    return link
+
+
+def is_native(address: Address) -> bool:
+    """Whether guestwire's own protocol is what is spoken there."""
+    if isinstance(address, (Name, Libvirt)):
+        return address.port == NATIVE_PORT
+    return isinstance(address, Native)
+
+
+def _own_place(address: Address, seconds: float) -> Union[Libvirt, Native, None]:
+    if isinstance(address, Unix):
+        return _beside(address)
+    if not isinstance(address, (Name, Libvirt)) or address.port:
+        return None
+    if isinstance(address, Name):
+        guest = locate.named(address.name, locate.census(ask_monitors=False))
+    else:
+        guest = _domain(address, seconds)
+    channel = guest.channels.get(NATIVE_PORT)
+    if channel is None or channel.connected is False or guest.state == OFF:
+        return None
+    if guest.uri:
+        return Libvirt(guest.uri, guest.name, NATIVE_PORT)
+    return None if channel.path is None else _if_served(channel.path)
+
+
+def _beside(address: Unix) -> Optional[Native]:
+    """The own port of the VM whose QEMU listens there for the QEMU guest agent's."""
+    found = processes.owner(address.path)
+    if found is None:
+        return None
+    (_, machine), chardev = found
+    there = machine.chardevs.get(machine.ports.get(NATIVE_PORT, ""))
+    if machine.ports.get(QGA_PORT) != chardev or there is None or there.path is None:
+        return None
+    return _if_served(there.path)
+
+
+def _if_served(path: str) -> Optional[Native]:
+    return Native(Unix(path)) if watch.SocketWatch(path, path).why() is None else None
+
+
+def _domain(address: Libvirt, seconds: float) -> Found:
+    conn = libvirt_host.connection(address.uri, seconds, read_only=True)
+    domain = libvirt_host.domain(conn, address.uri, address.name, seconds)
+    return watch.LibvirtWatch(domain, address.uri, str(address), NATIVE_PORT).look()
 
 
 def _tell_nobody(error: ClientError) -> None:

@@ -7,10 +7,10 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Callable, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Callable, Optional, TypeVar, Union
 
 from . import address as addresses
-from .contact import establish
+from .contact import establish, is_native, own
 from .errors import (
     BadAnswer,
     CannotReach,
@@ -19,7 +19,7 @@ from .errors import (
 )
 from .guest_file import GuestFile
 from .links import Link
-from .local_file import arriving
+from .local_file import Arriving, arriving
 from .plans import facts, files, freezing, programs
 from .plans.explained import explained, single
 from .plans.facts import Info, Summary
@@ -27,6 +27,10 @@ from .plans.files import Copied, Progress
 from .plans.freezing import Frozen
 from .plans.programs import Result
 from .steps import Pause, Plan, Step, ask
+
+if TYPE_CHECKING:
+    from .native_link import NativeLink
+    from .native_stream import NativeStream
 
 T = TypeVar("T")
 PathLike = Union[str, os.PathLike[str]]
@@ -56,6 +60,8 @@ class Guest:
         self.address = address
         self._timeout = timeout
         self._link: Optional[Link] = None
+        self._own: Optional[NativeLink] = None
+        self._looked = False  # for a port of guestwire's own
 
     def __enter__(self) -> Guest:
         return self
@@ -69,9 +75,11 @@ class Guest:
         self.close()
 
     def close(self) -> None:
-        if self._link is not None:
-            self._link.close()
-            self._link = None
+        for link in (self._link, self._own):
+            if link is not None:
+                link.close()
+        self._link = self._own = None
+        self._looked = False
 
     def wait(self, timeout: float, waiting: Optional[Callable[[ClientError], None]] = None) -> None:
         """Until the agent answers; raises what kept it from it when the time is over.
@@ -116,9 +124,37 @@ class Guest:
     ) -> Result:
         """Run a program to its end, without a shell. `env` replaces the environment.
 
-        Raises StillRunning, with the pid, after `timeout` seconds; QGA cannot end a program.
+        Raises StillRunning, with the pid, after `timeout` seconds. The program goes on where the
+        guest has QEMU's port alone, since QGA cannot end it.
         """
+        link = self._over_own_port()
+        if link is not None:
+            from . import native_programs
+
+            with self._losing():
+                return native_programs.run(link, argv, input, env, timeout)
         return self.run(programs.run(argv, input, env, timeout))
+
+    def stream(
+        self,
+        argv: Sequence[str],
+        env: Optional[Mapping[str, str]] = None,
+        timeout: Optional[float] = None,
+        cwd: Optional[str] = None,
+        user: Optional[str] = None,
+        terminal: Optional[tuple[int, int]] = None,
+    ) -> Optional[NativeStream]:
+        """Start a program and talk with it while it runs; see `native_programs.start`.
+
+        None where the guest has no port on which guestwire's agent speaks its own protocol.
+        """
+        link = self._over_own_port()
+        if link is None:
+            return None
+        from . import native_programs
+
+        with self._losing():
+            return native_programs.start(link, argv, env, timeout, cwd, user, terminal)
 
     def start(
         self,
@@ -151,11 +187,22 @@ class Guest:
         target: str,
         mode: Optional[int] = None,
         progress: Optional[Progress] = None,
+        resume: bool = False,
     ) -> Copied:
-        """A file of the host into the guest, with its mode, or the one that is given."""
+        """A file of the host into the guest, with its mode, or the one that is given.
+
+        With `resume`, and over guestwire's own port, a copy that breaks off leaves its part, and
+        the next one goes on with it.
+        """
+        link = self._over_own_port()
         with open(source, "rb") as file:
             wanted = os.fstat(file.fileno()).st_mode & 0o777 if mode is None else mode
-            return self.run(files.copy_in(file, target, wanted, progress))
+            if link is None:
+                return self.run(files.copy_in(file, target, wanted, progress))
+            from . import native_files
+
+            with self._losing():
+                return native_files.push(link, file, target, wanted, resume, progress)
 
     def copy_from(
         self,
@@ -163,18 +210,35 @@ class Guest:
         target: PathLike,
         limit: Optional[int] = None,
         progress: Optional[Progress] = None,
+        resume: bool = False,
     ) -> Copied:
-        """A file of the guest onto the host, whole or not at all.
+        """A file of the guest onto the host, whole or not at all; `resume` as with `copy_to`.
 
-        Its mode is kept where the agent may run `stat`, without set-id bits; else it is as for
-        any new file.
+        Its mode is kept where the agent can tell it, without set-id bits; else it is as for any
+        new file.
         """
-        with arriving(target) as file:
-            size = self.run(files.copy_out(source, file, limit, progress))
-            mode = self.run(files.mode_of(source))
-            if mode is not None:
-                os.fchmod(file.fileno(), mode & 0o777)
-        return Copied(size, mode, True)
+        link = self._over_own_port()
+        with arriving(target, resume and link is not None) as new:
+            size = self._pull(link, source, new, limit, progress)
+        return Copied(size, new.mode, True)
+
+    def _pull(
+        self,
+        link: Optional[NativeLink],
+        source: str,
+        new: Arriving,
+        limit: Optional[int],
+        progress: Optional[Progress],
+    ) -> int:
+        if link is None:
+            size = self.run(files.copy_out(source, new.file, limit, progress))
+            new.mode = self.run(files.mode_of(source))
+            return size
+        from . import native_files
+
+        with self._losing():
+            size, new.mode = native_files.pull(link, source, new.file, limit, progress)
+        return size
 
     # Freezing
 
@@ -219,7 +283,30 @@ class Guest:
     def is_frozen(self) -> bool:
         return self.run(freezing.status())
 
-    # How plans are carried out
+    # How plans are carried out, and what is none
+
+    def _over_own_port(self) -> Optional[NativeLink]:
+        """The link for streams, where the guest has one; it is looked for once."""
+        if not self._looked:
+            self._looked = True
+            if is_native(self.address):
+                from .native_link import NativeLink
+
+                if self._link is None:
+                    self._link = establish(self.address, self._timeout)
+                assert isinstance(self._link, NativeLink)
+                self._own = self._link
+            else:
+                self._own = own(self.address, self._timeout)
+        return self._own
+
+    @contextlib.contextmanager
+    def _losing(self) -> Iterator[None]:
+        try:
+            yield
+        except LOST:
+            self.close()
+            raise
 
     def run(self, plan: Plan[T]) -> T:
         """Carry out a plan's steps; what a step raises, the plan may handle."""

@@ -125,7 +125,7 @@ class Part:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise CommandError(f"{self._path}: it is being copied to already") from error
+            raise CommandError(f"{self._path}: another copy writes it") from error
         try:  # the copy before this one may have finished between our open and our lock
             return os.path.samestat(os.fstat(fd), os.stat(self._temporary, follow_symlinks=False))
         except FileNotFoundError:
