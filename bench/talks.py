@@ -15,11 +15,11 @@ from cheap_client import AgentFailed, Client, connect, request
 from results import Row, paired, single
 
 KIB, MIB = 1 << 10, 1 << 20
-SIZES = {  # of a chunk, and how many of them a round moves
-    "4 KiB": (4 * KIB, 64),
-    "64 KiB": (64 * KIB, 32),
-    "1 MiB": (MIB, 4),
-    "8 MiB": (8 * MIB, 1),
+SIZES = {  # of a chunk, how many of them a round moves, and how many rounds
+    "4 KiB": (4 * KIB, 32, 15),
+    "64 KiB": (64 * KIB, 16, 9),
+    "1 MiB": (MIB, 4, 5),
+    "8 MiB": (8 * MIB, 1, 5),
 }
 FILE = 8 * MIB  # bytes that are in the file that is read
 
@@ -31,8 +31,8 @@ class Amount(NamedTuple):
     pings: int = 24  # few enough that the journal keeps up with what qemu-ga writes for each
     infos: int = 15
     execs: int = 4
-    bulk_rounds: int = 5
-    chunks: int = 64  # that a round moves at most
+    bulk_rounds: int = 15  # at most, as `chunks`
+    chunks: int = 32
     reconnects: int = 100
     gap: float = 0.15  # seconds, the longest pause before a reconnection
     starts: int = 15
@@ -138,8 +138,8 @@ def _files(pair: Pair, amount: Amount) -> Iterator[Row]:
         client: client.ask("guest-file-open", path=f"{pair.scratch}/write{at}", mode="w+")
         for at, client in enumerate(clients)
     }
-    for label, (size, count) in SIZES.items():
-        chunks = min(count, amount.chunks)
+    for label, (size, count, most_rounds) in SIZES.items():
+        chunks, rounds = min(count, amount.chunks), min(most_rounds, amount.bulk_rounds)
 
         def read(client: Client, size: int = size, chunks: int = chunks) -> float:
             return _read(client, readers[client], content, size, chunks)
@@ -148,7 +148,7 @@ def _files(pair: Pair, amount: Amount) -> Iterator[Row]:
             return _write(client, writers[client], content, size, chunks)
 
         for what, measure in (("read", read), ("write", write)):
-            found = _alternate(clients, amount.bulk_rounds, measure)
+            found = _alternate(clients, rounds, measure)
             yield paired(pair.place, f"{what} {label}", "MiB/s", found, speed=True)
     for client in clients:
         client.close()
