@@ -26,8 +26,9 @@ from vm.images import Image
 
 AGENT = "org.qemu.guest_agent.0"
 NATIVE = "org.guestwire.agent.0"
+SPARE = "org.example.spare.0"  # nobody serves it unless a test says so
 SIDE = "org.guestwire.side.0"  # the rig's own door: Debian's qemu-ga, whatever is under test
-PORTS = (AGENT, NATIVE, SIDE)
+PORTS = (AGENT, NATIVE, SPARE, SIDE)
 
 # Without cx16: QEMU 7.2 spoils the flags of cmpxchg16b now and then, and Linux 6.12 dies of it.
 # Without svm: the guest would spend a second on loading kvm.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vm import inside
-from vm.guest import AGENT, NATIVE
+from vm.guest import AGENT, SPARE
 
 pytestmark = pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 
@@ -82,12 +82,12 @@ def test_debians_unit_ends_with_the_port_and_comes_with_it(replaced):
 
 
 def test_with_r_it_waits_for_its_port(replaced):
-    path = f"/dev/virtio-ports/{NATIVE}"
+    path = f"/dev/virtio-ports/{SPARE}"
     with inside.started(replaced, "-r", "-p", path, program=QEMU_GA) as process:
-        assert who_answers(replaced, NATIVE)
-        replaced.unplug(NATIVE)
-        replaced.plug(NATIVE)
-        assert who_answers(replaced, NATIVE)
+        assert who_answers(replaced, SPARE)
+        replaced.unplug(SPARE)
+        replaced.plug(SPARE)
+        assert who_answers(replaced, SPARE)
         assert process.alive()
 
 

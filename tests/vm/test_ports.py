@@ -10,7 +10,7 @@ import pytest
 
 from vm import inside
 from vm.channel import Channel
-from vm.guest import AGENT, NATIVE
+from vm.guest import AGENT, SPARE
 
 pytestmark = pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 
@@ -20,7 +20,7 @@ CONFIG = "/etc/guestwire/agent.conf"
 TWO_PORTS = f"""
 [agent]
 plugins = vm.example
-channels = virtio-serial:{AGENT}, virtio-serial:{NATIVE}
+channels = virtio-serial:{AGENT}, virtio-serial:{SPARE}
 """
 
 # A command that takes its time, as a freeze with hooks does.
@@ -45,9 +45,9 @@ def agent(guest):
 
 @pytest.fixture
 def by_hand(guest, agent):
-    """An agent without systemd, on the port NATIVE, which no udev rule knows."""
-    with inside.started(guest, "run", "--channel", f"virtio-serial:{NATIVE}") as process:
-        guest.open(NATIVE, timeout=30).close()
+    """An agent without systemd, on the port SPARE, which no udev rule knows."""
+    with inside.started(guest, "run", "--channel", f"virtio-serial:{SPARE}") as process:
+        guest.open(SPARE, timeout=30).close()
         yield process
 
 
@@ -82,7 +82,7 @@ def test_nothing_is_done_while_nothing_happens(guest, agent, by_hand):
 
 
 def test_a_long_command_on_one_port_does_not_delay_the_other(guest, agent, plugin):
-    with guest.open(AGENT) as busy, guest.open(NATIVE) as other:
+    with guest.open(AGENT) as busy, guest.open(SPARE) as other:
         begin = time.monotonic()
         busy.send(b'{"execute":"example.wait","arguments":{"seconds":3}}\n')
         for _ in range(50):
@@ -102,7 +102,7 @@ def test_two_hosts_at_once_get_their_own_answers(guest, agent, plugin):
                 if answer != number:
                     wrong.append((answer, number))
 
-    threads = [threading.Thread(target=talk, args=one) for one in ((AGENT, 0), (NATIVE, 10**6))]
+    threads = [threading.Thread(target=talk, args=one) for one in ((AGENT, 0), (SPARE, 10**6))]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -113,13 +113,13 @@ def test_two_hosts_at_once_get_their_own_answers(guest, agent, plugin):
 @pytest.mark.parametrize("connected", [True, False], ids=["host-connected", "no-host"])
 def test_a_port_that_is_plugged_in_again_is_found_by_the_same_agent(guest, by_hand, connected):
     for _ in range(3):
-        host = Channel(guest.port(NATIVE)) if connected else None
-        guest.unplug(NATIVE)
+        host = Channel(guest.port(SPARE)) if connected else None
+        guest.unplug(SPARE)
         if host is not None:
             host.close()
         time.sleep(0.5)
-        guest.plug(NATIVE)
-        ping(guest, NATIVE)
+        guest.plug(SPARE)
+        ping(guest, SPARE)
     assert by_hand.alive()
     time.sleep(0.5)
     before = by_hand.sleeps()
@@ -128,15 +128,15 @@ def test_a_port_that_is_plugged_in_again_is_found_by_the_same_agent(guest, by_ha
 
 
 def test_a_port_is_found_though_udev_has_not_named_it_yet(guest, by_hand):
-    guest.unplug(NATIVE)
+    guest.unplug(SPARE)
     inside.shell(guest, "udevadm settle; udevadm control --stop-exec-queue")
     try:
-        guest.plug(NATIVE)
-        ping(guest, NATIVE)
-        assert guest.side.run(f"test -e /dev/virtio-ports/{NATIVE}").exitcode == 1
+        guest.plug(SPARE)
+        ping(guest, SPARE)
+        assert guest.side.run(f"test -e /dev/virtio-ports/{SPARE}").exitcode == 1
     finally:
         inside.shell(guest, "udevadm control --start-exec-queue; udevadm settle")
-    ping(guest, NATIVE)
+    ping(guest, SPARE)
 
 
 def test_systemd_ends_the_agent_with_its_port_and_starts_it_with_it(guest, agent):

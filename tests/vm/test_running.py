@@ -9,7 +9,7 @@ import pytest
 
 from vm import inside
 from vm.channel import Channel
-from vm.guest import AGENT, NATIVE
+from vm.guest import AGENT, SPARE
 
 pytestmark = pytest.mark.parametrize("image", ["bookworm"], indirect=True)
 
@@ -25,8 +25,8 @@ def _ours(guest):
 
 @pytest.fixture
 def by_hand(guest):
-    with inside.started(guest, "run", "--channel", f"virtio-serial:{NATIVE}") as process:
-        guest.open(NATIVE, timeout=30).close()
+    with inside.started(guest, "run", "--channel", f"virtio-serial:{SPARE}") as process:
+        guest.open(SPARE, timeout=30).close()
         yield process
 
 
@@ -35,7 +35,7 @@ def no_host(guest):
 
 
 def idle_host(guest):
-    host = Channel(guest.port(NATIVE))
+    host = Channel(guest.port(SPARE))
     assert host.call("guest-ping") == {}
     return host
 
