@@ -22,4 +22,4 @@ def root(tmp_path):
 @pytest.fixture
 def context(root):
     """What a handler gets, in an empty guest, with a minute until its deadline."""
-    return Context(root, run, Jobs(), time.monotonic() + 60, {}, lambda: iter(()))
+    return Context(root, run, Jobs(), time.monotonic() + 60, {}, lambda: ())

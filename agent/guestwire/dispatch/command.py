@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Callable, NamedTuple, Optional
 
 from ..system.root import Root
@@ -52,5 +52,5 @@ class Context(NamedTuple):
     jobs: Jobs
     deadline: float
     settings: Mapping[str, str]
-    listed: Callable[[], Iterator[Listed]]
+    listed: Callable[[], tuple[Listed, ...]]
     stream: Optional[Stream] = None

@@ -57,6 +57,7 @@ class Dispatcher:
         self._frozen = frozen
         self._workers = Workers()
         self._bound: dict[str, Bound] = {}
+        self._listing: Optional[tuple[Policy, bool, tuple[Listed, ...]]] = None
 
     def answer(self, request: Request, channel: str, stream: Optional[Stream] = None) -> Answer:
         """Run the command. Never raises: whatever goes wrong is an answer."""
@@ -79,11 +80,20 @@ class Dispatcher:
         audit.record(channel, command, answer, started)
         return answer
 
-    def listed(self) -> Iterator[Listed]:
-        """Every command of the table, as a host may see it now."""
-        frozen, allows = self._frozen(), self.policy.allows
+    def listed(self) -> tuple[Listed, ...]:
+        """Every command of the table, as a host may see it now.
+
+        What the guest lacks is looked for again when the policy or the freeze changes: monitors
+        ask every few seconds, and hardware does not come and go like that.
+        """
+        policy, frozen = self.policy, self._frozen()
+        if self._listing is None or self._listing[0] is not policy or self._listing[1] != frozen:
+            self._listing = (policy, frozen, tuple(self._list(policy, frozen)))
+        return self._listing[2]
+
+    def _list(self, policy: Policy, frozen: bool) -> Iterator[Listed]:
         for command in self._commands.values():
-            enabled = allows(command, frozen)
+            enabled = policy.allows(command, frozen)
             if enabled and command.needs:
                 enabled = self._has(command.needs)
             yield Listed(command.name, enabled, command.replies)
