@@ -170,6 +170,49 @@ def test_bytes_that_were_consumed_are_not_kept(pipe, stream):
     assert pipe.guest.take(Cancelled)[0].stream == stream
 
 
+@pytest.fixture
+def narrow():
+    """A session and a stream with the same window, of 8 KiB; nobody reads."""
+    limits = Limits(stream_window=8192, session_window=8192)
+    pipe = Pipe(End(HOST, 1, limits), End(GUEST, 2, limits)).up()
+    pipe.host.conn.open("exec", {}, resumable=True)
+    pipe.run()
+    pipe.guest.conn.accept(1, None, end=False)
+    pipe.run()
+    pipe.host.reads = pipe.guest.reads = False
+    return pipe
+
+
+def test_bytes_that_are_sent_again_count_in_the_new_session(narrow):
+    narrow.host.conn.send_data(1, bytes(4096))
+    reconnect(narrow)
+    other = narrow.host.conn.open("x", {}, streaming=True)
+    narrow.run()
+    assert narrow.host.conn.room(other) == 8192
+    narrow.host.conn.resume(1)
+    narrow.run()
+    assert narrow.host.conn.room(other) == 4096
+    narrow.guest.conn.consumed(1, 4096)
+    narrow.run()
+    assert narrow.host.conn.room(other) == 8192
+
+
+def test_bytes_of_an_earlier_session_give_no_credit_in_this_one(narrow):
+    narrow.host.conn.send_data(1, bytes(4096))
+    narrow.run()
+    reconnect(narrow)
+    narrow.host.conn.resume(1)
+    narrow.run()
+    assert narrow.host.conn.room(1) == 4096
+    narrow.guest.conn.consumed(1, 4096)
+    narrow.run()
+    assert narrow.host.conn.room(1) == 8192
+    narrow.host.conn.send_data(1, bytes(8192))
+    narrow.run()
+    assert narrow.guest.take(SessionEnded)[1:] == []
+    assert len(narrow.guest.received[1, 0]) == 4096 + 8192
+
+
 def test_a_stream_that_nobody_knows_is_not_resumed(pipe, stream):
     pipe.host.take()
     fresh = Pipe(pipe.host, End(GUEST, 9))

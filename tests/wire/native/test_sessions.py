@@ -271,6 +271,14 @@ def test_a_restarted_agent_says_so(pipe):
     assert pipe.host.one(SessionStarted).same_peer is False
 
 
+def test_an_agent_that_is_greeted_first_does_not_say_so(pipe):
+    pipe.guest = End(GUEST, 50)
+    pipe.guest.conn.start(pipe.now)
+    pipe.guest.receive(hello(8), pipe.now)
+    assert pipe.guest.conn.next_frame()[4] == f.HELLO_ACK
+    assert pipe.guest.conn.next_frame() == b""
+
+
 def test_the_same_agent_is_known_again(pipe):
     pipe.host.take()
     pipe.up()

@@ -113,6 +113,15 @@ def test_credit_of_the_session_comes_back_from_streams_that_are_cancelled(pipe):
     assert pipe.host.conn.room(opened(pipe)) == WINDOW
 
 
+def test_data_that_were_never_sent_take_no_credit(pipe):
+    for _ in range(20):
+        stream = opened(pipe)
+        pipe.host.conn.send_data(stream, bytes(WINDOW))
+        pipe.host.conn.cancel(stream, "no")
+    pipe.run()
+    assert pipe.host.conn.room(opened(pipe)) == WINDOW
+
+
 def test_credit_of_the_session_comes_back_for_what_a_finished_stream_was_sent(pipe):
     for _ in range(20):
         stream = opened(pipe)

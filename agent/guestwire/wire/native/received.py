@@ -65,8 +65,6 @@ class Received:
                 return payload
             if parts is not None or kind not in IN_PARTS:
                 raise Violation(f"frame of type {kind} begins a body in parts")
-            if self._is_over(kind, number):
-                return None
             self._table.parts = parts = (kind, number, bytearray())
         body = parts[2]
         body += payload
