@@ -78,7 +78,7 @@ def test_nothing_is_done_while_nothing_happens(guest, agent, by_hand):
         before = agent.sleeps(), by_hand.sleeps()
         time.sleep(20)
         assert (agent.sleeps(), by_hand.sleeps()) == before
-        assert len(before[0]) == len(before[1]) == 2  # threads: main and channel
+        assert min(map(len, before)) >= 2  # threads: the main one, and one a channel
 
 
 def test_a_long_command_on_one_port_does_not_delay_the_other(guest, agent, plugin):
