@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 
 HELD = 1000  # lines; a frozen guest is thawed after ten minutes, and nobody asks much of it
 LINE = "%(levelname)s %(name)s: %(message)s"
 FILE_LINE = "%(asctime)s " + LINE
+ABOUT_US = {"name": __name__, "levelno": logging.ERROR, "levelname": "ERROR"}
 
 
 class HeldBack(logging.Handler):
@@ -40,17 +42,46 @@ class HeldBack(logging.Handler):
             self._target.handle(record)
 
 
-def start(level: str, file: str = "") -> HeldBack:
-    """Send every line of the package at `level` and above to standard error or to a file.
+class File(logging.FileHandler):
+    """A file, opened for the first line: an agent that starts in a frozen guest would wait.
 
-    The file is opened for the first line: an agent that starts in a frozen guest would wait.
+    What it does not take, since it cannot be opened or the disk is full, goes to standard error.
     """
-    logging.raiseExceptions = False  # a full disk must not fill standard error with tracebacks
-    target = logging.FileHandler(file, delay=True) if file else logging.StreamHandler()
-    target.setFormatter(logging.Formatter(FILE_LINE if file else LINE))
-    handler = HeldBack(target)
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, delay=True)
+        self.setFormatter(logging.Formatter(FILE_LINE))
+        self._instead = _standard_error()
+        self._told = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:  # of opening; those of writing are handled there
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        error = sys.exc_info()[1]
+        why = f"{self.baseFilename}: {getattr(error, 'strerror', None) or error}"
+        if why != self._told:
+            self._told = why
+            text = f"{why}; log lines go to standard error"
+            self._instead.handle(logging.makeLogRecord({**ABOUT_US, "msg": text}))
+        self._instead.handle(record)
+
+
+def start(level: str, file: str = "") -> HeldBack:
+    """Send every line of the package at `level` and above to standard error or to a file."""
+    logging.raiseExceptions = False  # nor must standard error be filled with tracebacks
+    handler = HeldBack(File(file) if file else _standard_error())
     package = logging.getLogger("guestwire")
     package.handlers[:] = [handler]
     package.propagate = False
     handler.set_level(level)
     return handler
+
+
+def _standard_error() -> logging.Handler:
+    target = logging.StreamHandler()
+    target.setFormatter(logging.Formatter(LINE))
+    return target
