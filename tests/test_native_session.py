@@ -137,3 +137,34 @@ def test_one_host_after_another_finds_a_fresh_session(agent):
 
     few = hosts(5)
     assert hosts(30) <= few
+
+
+def test_a_program_that_minds_no_hangup_is_killed(agent, tmp_path):
+    with agent.host() as connection:
+        host = NativeHost(connection.connection)
+        script = f"trap '' HUP; echo $$ > {tmp_path}/pid; while :; do sleep 1; done"
+        stream = host.start("exec", argv=["sh", "-c", script])
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            time.sleep(0.01)
+        host.connection.cancel(stream, "enough")
+        host.flush()
+        pid = int((tmp_path / "pid").read_text())
+        give_up = time.monotonic() + 10
+        while os.path.exists(f"/proc/{pid}"):
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+
+
+def test_programs_leave_no_threads_and_no_descriptors_behind(agent, host):
+    def run():
+        stream = host.start("exec", argv=["true"])
+        assert host.wait((told.Closed, told.Cancelled), stream).value == {"exit": 0}
+
+    run()
+    before = agent.status("Threads"), agent.descriptors()
+    for _ in range(50):
+        run()
+    give_up = time.monotonic() + 5
+    while (agent.status("Threads"), agent.descriptors()) > before:
+        assert time.monotonic() < give_up
+        time.sleep(0.05)

@@ -194,6 +194,7 @@ class NativeSession:
     def _finish(self, stream: Stream, error: Optional[CommandError], value: object = None) -> None:
         """Say the last word on a stream, unless the host has said it."""
         self._streams.pop(stream.number, None)
+        stream.cancel("the command has ended")  # a thread of the command may still read
         if isinstance(error, StreamCancelled):
             return
         try:

@@ -75,7 +75,7 @@ def _listen(stream: Stream, child: Program) -> None:
             else:
                 child.end_input()
     except StreamCancelled:
-        child.signal(1)  # SIGHUP, as when a terminal is gone; if it has ended, nothing
+        child.hang_up()
 
 
 def _obey(child: Program, body: object) -> None:

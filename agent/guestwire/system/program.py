@@ -6,6 +6,7 @@ import errno
 import os
 import select
 import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Optional
@@ -31,6 +32,7 @@ class Program:
     """One thread may `feed` it while another goes through its `outputs`."""
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], terminal: bool) -> None:
+        self._input = threading.Lock()  # of what the thread that feeds must not find closed
         self._master: Optional[int] = None
         if terminal:
             self._master, slave = os.openpty()
@@ -55,11 +57,15 @@ class Program:
     def feed(self, data: bytes) -> None:
         """Write to its standard input, as fast as it reads; what it does not want is dropped."""
         rest = memoryview(data)
-        while rest and self._stdin is not None:
-            rest = write_now(self._stdin, rest)
+        while rest:
+            with self._input:
+                fd = self._stdin
+                if fd is None:
+                    return
+                rest = write_now(fd, rest)
             if rest:
                 poll = select.poll()
-                poll.register(self._stdin, select.POLLOUT)
+                poll.register(fd, select.POLLOUT)
                 poll.poll(1000)
                 if self._code is not None:
                     return
@@ -68,19 +74,30 @@ class Program:
         """End of file on its standard input; for a terminal, the character that says so."""
         if self._master is not None:
             self.feed(b"\x04")
-        elif self._stdin is not None:
+            return
+        with self._input:
             fd, self._stdin = self._stdin, None
-            os.close(fd)
+            if fd is not None:
+                os.close(fd)
 
     def resize(self, rows: int, columns: int) -> None:
         """Tell a terminal's program its size; SIGWINCH goes with it. Without one, nothing."""
-        if self._master is not None:
-            import fcntl
-            import struct
-            import termios
+        import fcntl
+        import struct
+        import termios
 
-            size = struct.pack("HHHH", rows, columns, 0, 0)
-            fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
+        size = struct.pack("HHHH", rows, columns, 0, 0)
+        with self._input:
+            if self._master is not None:
+                fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
+
+    def hang_up(self) -> None:
+        """Let it end, and end it if it does not; another thread goes through its outputs."""
+        for number in (signal.SIGHUP, signal.SIGKILL):
+            self.signal(number)
+            give_up = time.monotonic() + MERCY
+            while self._code is None and time.monotonic() < give_up:
+                time.sleep(GLANCE)
 
     def signal(self, number: int) -> None:
         """Send a signal to its process group."""
@@ -134,10 +151,9 @@ class Program:
                 break
             self.signal(number)
             self._wait(patience)
-        if self._stdin == self._master:
-            self._stdin = None
-        close_all({self._stdin, self._pidfd, *self._outputs})
-        self._stdin = self._pidfd = None
+        with self._input:
+            close_all({self._stdin, self._pidfd, *self._outputs})
+            self._stdin = self._master = self._pidfd = None
 
     def _wait(self, seconds: float) -> None:
         give_up = time.monotonic() + seconds
