@@ -156,6 +156,10 @@ class Guest:
         with self._losing():
             return native_programs.start(link, argv, env, timeout, cwd, user, terminal)
 
+    def has_streams(self) -> bool:
+        """Whether programs can be talked with while they run, over guestwire's own port."""
+        return self._over_own_port() is not None
+
     def start(
         self,
         argv: Sequence[str],

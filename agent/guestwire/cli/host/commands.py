@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import click
 
 from ... import __version__
 from ...client.errors import ClientError
-from . import copying, freezing, looking, programs
+from . import copying, freezing, looking, programs, shell
 from .show import complain
 
 OWN_FAILURE = 125  # of exec, whose other codes are the program's; as docker's
@@ -20,20 +21,24 @@ OWN_FAILURE = 125  # of exec, whose other codes are the program's; as docker's
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="GUEST is a name from 'guestwire ls', a pattern of names such as 'web*', or an address: "
     "libvirt+URI/NAME, unix:PATH, pty:PATH, tcp:HOST:PORT, vsock:CID:PORT, vsock-mux:PATH:PORT, "
-    "serial:DEVICE.",
+    "serial:DEVICE; native+unix:PATH and so on where guestwire's own protocol is spoken.",
 )
 @click.version_option(__version__, prog_name="guestwire")
-def guestwire() -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Say which way a guest is reached.")
+def guestwire(verbose: bool) -> None:
     """Talk to the agents in this host's virtual machines, guestwire's and QEMU's own."""
+    if verbose:
+        logging.basicConfig(level=logging.INFO, format="guestwire: %(message)s")
 
 
-for module in (looking, programs, copying, freezing):
+for module in (looking, programs, shell, copying, freezing):
     for command in module.COMMANDS:
         guestwire.add_command(command)
 
 
 def run(argv: Sequence[str]) -> int:
-    own = OWN_FAILURE if argv[:1] == ["exec"] else 1
+    command = next((one for one in argv if not one.startswith("-")), "")
+    own = OWN_FAILURE if command in ("exec", "shell") else 1
     try:
         code = guestwire.main(list(argv), prog_name="guestwire", standalone_mode=False)
     except click.ClickException as error:

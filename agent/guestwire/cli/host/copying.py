@@ -18,7 +18,7 @@ from ...client.printable import printable
 from . import many, show
 from .many import Outcome
 
-ADDRESSES = ("libvirt+", "unix:", "pty:", "tcp:", "vsock:", "vsock-mux:", "serial:")
+ADDRESSES = ("libvirt+", "unix:", "pty:", "tcp:", "vsock:", "vsock-mux:", "serial:", "native+")
 
 
 class Place(NamedTuple):
@@ -33,7 +33,16 @@ class Place(NamedTuple):
 @click.argument("target")
 @many.every
 @click.option("--limit", metavar="MIB", type=int, help="Refuse a file of the guest that is longer.")
-def cp(source: str, target: str, all_: bool, jobs: int, json_: bool, limit: Optional[int]) -> int:
+@click.option("--resume", is_flag=True, help="Keep what a broken copy left, and go on with it.")
+def cp(
+    source: str,
+    target: str,
+    all_: bool,
+    jobs: int,
+    json_: bool,
+    limit: Optional[int],
+    resume: bool,
+) -> int:
     """Copy a file into a guest or out of it.
 
     One of SOURCE and TARGET is GUEST:/PATH, the other a file of this host. Into many guests at
@@ -55,10 +64,10 @@ def cp(source: str, target: str, all_: bool, jobs: int, json_: bool, limit: Opti
         with _progress(os.path.basename(here.path), quiet) as progress:
             if inward:
                 path = _into(there.path, here.path)
-                return guest.copy_to(here.path, path, progress=progress)
+                return guest.copy_to(here.path, path, progress=progress, resume=resume)
             path = _out_of(there.path, here.path)
             most = None if limit is None else limit << 20
-            return guest.copy_from(here.path, path, most, progress)
+            return guest.copy_from(here.path, path, most, progress, resume)
 
     def line(outcome: Outcome) -> None:
         copied = outcome.value

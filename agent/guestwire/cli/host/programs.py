@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from ...client import Guest
 from ...client.errors import ClientError, GuestCommandFailed, StillRunning
 from ...client.plans.programs import Result
 from ...client.printable import printable, printable_output
-from . import many, show
+from . import many, show, talking
 from .many import Outcome
 
 TIMED_OUT, OWN_FAILURE, NOT_EXECUTABLE, NOT_FOUND = 124, 125, 126, 127
@@ -31,7 +32,8 @@ LONGEST_INPUT = 40 << 20  # more does not fit into one request of 64 MiB
               help="In place of the first argument; repeatable.")  # fmt: skip
 @click.option("-e", "--env", "settings", multiple=True, metavar="NAME=VALUE",
               help="An environment of these, in place of the agent's own.")  # fmt: skip
-@click.option("-i", "--stdin", "stdin", is_flag=True, help="Send our standard input, whole.")
+@click.option("-i/-n", "--stdin/--no-stdin", "stdin", default=None,
+              help="Send our standard input, or not.")  # fmt: skip
 @click.option("--timeout", type=float, metavar="SECONDS", help="Give up waiting: code 124.")
 @click.option("--raw", is_flag=True, help="Do not filter what goes to a terminal.")
 @click.argument("words", nargs=-1, metavar="GUEST -- PROGRAM [ARGUMENT]...", required=True)
@@ -41,7 +43,7 @@ def exec_(
     json_: bool,
     chosen: tuple[str, ...],
     settings: tuple[str, ...],
-    stdin: bool,
+    stdin: Optional[bool],
     timeout: Optional[float],
     raw: bool,
     words: tuple[str, ...],
@@ -50,23 +52,25 @@ def exec_(
 
     It runs without a shell: exec web1 -- sh -c 'a | b' asks for one.
 
+    Over guestwire's own port its input, output and errors are passed on as they come, our standard
+    input unless that is a terminal; interrupts and other signals, too. Over the QEMU guest agent's,
+    input is sent with -i alone, and output comes when the program has ended.
+
     The exit code is the program's; 128 and the number of the signal that killed it; 127 when it
     is not there and 126 when it cannot be run; 124 after --timeout; 125 when the guest or its
     agent cannot do it at all. With many guests: 0, 123 when any program failed, 125.
     """
     names, argv = _split(words, chosen, all_)
     env = dict(_setting(one) for one in settings) if settings else None
-    data = _input() if stdin else None
+    targets = many.targets(names, all_)
+    live = len(targets) == 1 and not json_
+    data = _input() if stdin and not live else None
 
     def work(guest: Guest) -> object:
-        pid = guest.start(argv, data, env)
-        try:
-            return guest.result(pid, timeout)
-        except KeyboardInterrupt:
-            show.remark(f"interrupted; in the guest the program goes on as process {pid}")
-            raise
-
-    targets = many.targets(names, all_)
+        stream = guest.stream(argv, env, timeout) if live else None
+        if stream is not None:
+            return talking.talk(stream, not os.isatty(0) if stdin is None else stdin, raw)
+        return _run(guest, argv, _input() if stdin and live else data, env, timeout)
 
     def done(outcome: Outcome) -> None:
         if not json_:
@@ -104,6 +108,24 @@ def call(
 
 
 COMMANDS = (exec_, call)
+
+
+def _run(
+    guest: Guest,
+    argv: Sequence[str],
+    data: Optional[bytes],
+    env: Optional[Mapping[str, str]],
+    timeout: Optional[float],
+) -> Result:
+    """To its end; its output is there when it has ended."""
+    if guest.has_streams():
+        return guest.exec(argv, data, env, timeout)
+    pid = guest.start(argv, data, env)
+    try:
+        return guest.result(pid, timeout)
+    except KeyboardInterrupt:
+        show.remark(f"interrupted; in the guest the program goes on as process {pid}")
+        raise
 
 
 def _split(
@@ -172,7 +194,7 @@ def _code(outcome: Outcome) -> int:
         return 128 + (outcome.value.signal or 0)
     if isinstance(error, StillRunning):
         return TIMED_OUT
-    if isinstance(error, GuestCommandFailed) and error.command == "guest-exec":
+    if isinstance(error, GuestCommandFailed) and error.command in ("guest-exec", "exec"):
         if "No such file" in error.desc:
             return NOT_FOUND
         if "Permission denied" in error.desc or "Exec format" in error.desc:
