@@ -96,7 +96,7 @@ def test_every_import_is_one_that_the_table_allows():
 
 def test_the_wire_has_no_operating_system_in_it():
     forbidden = {"os", "socket", "select", "threading", "time", "subprocess"}
-    for path in (PACKAGE / "wire").glob("*.py"):
+    for path in (PACKAGE / "wire").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in getattr(node, "names", [])]
             names.append(getattr(node, "module", None) or "")
