@@ -39,6 +39,11 @@ def test_a_channel_names_its_dialect_or_its_port_does():
     assert split("virtio-serial:org.guestwire.agent.0")[0] == "native"
 
 
+def test_a_serial_line_may_have_a_speed_after_a_comma():
+    line = "isa-serial:/dev/ttyS0,115200"
+    assert config.channels(f"{line}, unix:/a,{line}") == (line, "unix:/a", line)
+
+
 def test_what_a_file_says_holds(write):
     loaded = config.load(
         write(
@@ -85,9 +90,12 @@ BAD = [
     ("[commands]\nfreeze-timeout = soon\n", r":2: freeze-timeout: 'soon' is not a whole number"),
     ("[commands]\nmax-processes = 0\n", r":2: max-processes: '0' is not a whole number above 0"),
     ("[commands]\nqga-version =\n", r":2: qga-version: is empty"),
-    ("root = /\n", r"no section headers.*agent\.conf.*line: 1"),
-    ("[agent]\nroot = /\nroot = /\n", r"line  ?3.*'root'.*already exists"),
-    ("[agent]\nroot\n", r"agent\.conf.*line  ?2"),
+    ("root = /\n", r":1: expected a section before it: there are agent, policy, commands"),
+    ("[agent]\nroot = /\nroot = /\n", r":3: \[agent\] has 'root' already"),
+    ("[agent]\n[policy]\n[agent]\n", r":3: there is a section \[agent\] already"),
+    ("[agent]\nroot\n", r":2: expected KEY = VALUE or \[SECTION\]"),
+    ("[agent]\nchannels = unix\n", r":2: channels: 'unix' is no channel: expected .*KIND:ADDR"),
+    ("[agent]\nchannels = unix:\n", r":2: channels: 'unix:' is no channel"),
     ("[agent]\nroot = \xff\xfe", r"agent\.conf"),
 ]
 

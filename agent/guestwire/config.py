@@ -66,10 +66,17 @@ def _words(value: str) -> tuple[str, ...]:
 
 
 def channels(value: str) -> tuple[str, ...]:
-    found = _words(value)
+    found: list[str] = []
+    for word in _words(value):
+        if word.isdecimal() and found:
+            found[-1] += "," + word  # the speed of a serial line, "isa-serial:/dev/ttyS0,115200"
+        else:
+            found.append(word)
     for address in found:
-        split_channel(address)
-    return found
+        _, port = split_channel(address)
+        if not all(port.partition(":")):
+            raise ValueError(f"{address!r} is no channel: expected [DIALECT+]KIND:ADDRESS")
+    return tuple(found)
 
 
 def _level(value: str) -> str:
@@ -160,7 +167,7 @@ def read(file: str) -> dict[str, dict[str, Value]]:
         with open(file, encoding="utf-8") as lines:
             parser.read_file(lines)
     except (configparser.Error, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: {_one_line(error)}") from error
+        raise ConfigError(_not_read(file, error)) from error
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from error
     return {section: _check(file, parser[section]) for section in parser.sections()}
@@ -230,5 +237,15 @@ def _choices(known: Mapping[str, object]) -> str:
     return "there are " + ", ".join(known)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _not_read(file: str, error: Union[configparser.Error, UnicodeDecodeError]) -> str:
+    import configparser
+
+    if isinstance(error, configparser.DuplicateOptionError):
+        return f"{file}:{error.lineno}: [{error.section}] has {error.option!r} already"
+    if isinstance(error, configparser.DuplicateSectionError):
+        return f"{file}:{error.lineno}: there is a section [{error.section}] already"
+    if isinstance(error, configparser.MissingSectionHeaderError):
+        return f"{file}:{error.lineno}: expected a section before it: {_choices(KEYS)}"
+    if isinstance(error, configparser.ParsingError) and error.errors:
+        return f"{file}:{error.errors[0][0]}: expected KEY = VALUE or [SECTION]"
+    return f"{file}: not a configuration: {' '.join(str(error).split())}"
