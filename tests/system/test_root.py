@@ -73,6 +73,12 @@ def test_no_symbolic_link_leads_out(root, tmp_path, outside, target):
         root.read_text("/etc/link")
 
 
+def test_a_write_that_fails_names_the_file_that_was_meant(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        Root(tmp_path).write("/none/motd", "x")
+    assert caught.value.filename == str(tmp_path / "none/motd")
+
+
 def test_no_link_to_a_directory_leads_out(root, tmp_path, outside):
     (tmp_path / "up").symlink_to(outside)
     (tmp_path / "far").symlink_to("up/../up")

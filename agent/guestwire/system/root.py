@@ -123,23 +123,11 @@ class Root:
         target = self.path(path)
         if self.live and os.path.islink(target):
             target = os.path.realpath(target)
-        directory, name = os.path.split(target)
-        # Not random: a file that a power cut leaves behind is taken up by the next write.
-        temporary = os.path.join(directory, f".{name[:200]}.guestwire-new")
-        _unlink(temporary)
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            try:
-                dress(fd, target, mode, owner)
-                _write_all(fd, data)
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-            os.rename(temporary, target)
-        except BaseException:
-            _unlink(temporary)
+            _replace(target, data, mode, owner)
+        except OSError as error:
+            error.filename = target  # not the temporary file's name, nor none
             raise
-        sync_directory(directory)
 
     def make_directory(
         self, path: str, mode: int = 0o755, owner: Optional[tuple[int, int]] = None
@@ -205,6 +193,28 @@ class Root:
             else:
                 done.append(part)
         return os.path.join(self.top, *done)
+
+
+def _replace(
+    target: str, data: bytes, mode: Optional[int], owner: Optional[tuple[int, int]]
+) -> None:
+    directory, name = os.path.split(target)
+    # Not random: a file that a power cut leaves behind is taken up by the next write.
+    temporary = os.path.join(directory, f".{name[:200]}.guestwire-new")
+    _unlink(temporary)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            dress(fd, target, mode, owner)
+            _write_all(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(temporary, target)
+    except BaseException:
+        _unlink(temporary)
+        raise
+    sync_directory(directory)
 
 
 def dress(fd: int, model: str, mode: Optional[int], owner: Optional[tuple[int, int]]) -> None:
