@@ -48,6 +48,28 @@ def test_an_unknown_kind_names_those_that_exist():
         transports.open(LIVE, "bogus:x")
 
 
+def test_a_file_in_place_of_the_socket_is_named_and_kept(tmp_path):
+    (tmp_path / "agent.sock").write_text("mine")
+    with pytest.raises(TransportError, match=r"agent\.sock: there is something else of this name"):
+        transports.open(LIVE, f"unix:{tmp_path}/agent.sock")
+    assert (tmp_path / "agent.sock").read_text() == "mine"
+
+
+def test_last_words_and_the_end_that_come_in_one_piece_of_news_are_both_heard():
+    agent, host = pair()
+    host.send(b"one")
+    assert agent.recv() == b"one"
+    host.send(b"two")
+    host.close()
+    assert agent.recv() == b"two"
+    guard = threading.Timer(5, agent.stop)
+    guard.start()
+    with pytest.raises(HostAway):
+        agent.recv()
+    guard.cancel()
+    agent.close()
+
+
 def test_what_one_end_sends_the_other_receives():
     agent, host = pair()
     agent.send(b"hello")
@@ -183,7 +205,7 @@ def test_a_socket_that_a_dead_agent_left_behind_is_replaced(tmp_path, opened):
 
 
 def test_a_socket_that_somebody_listens_on_is_left_alone(listener, tmp_path):
-    with pytest.raises(TransportError, match="in use"):
+    with pytest.raises(TransportError, match=r"agent\.sock: another program listens there"):
         transports.open(LIVE, f"unix:{tmp_path}/agent.sock")
     connect(tmp_path).close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -36,11 +37,16 @@ def connect(root: Root, address: str) -> ListenTransport:
 
 
 def _remove_stale(path: str) -> None:
-    if not os.path.exists(path) or not stat.S_ISSOCK(os.stat(path).st_mode):
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
         return
+    if not stat.S_ISSOCK(mode):
+        raise OSError(errno.EADDRINUSE, "there is something else of this name, and no socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(path)
+            raise OSError(errno.EADDRINUSE, "another program listens there")
         except ConnectionRefusedError:
             os.unlink(path)
 
