@@ -18,7 +18,7 @@ from .dispatch.command import Command
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.jobs import Jobs
 from .dispatch.policy import FROZEN_BEFORE_9_1, NOT_ALLOWED, Policy
-from .errors import ConfigError
+from .errors import ConfigError, TransportError
 from .signals import Signals
 from .system.freeze.freezer import Freezer
 from .system.root import Root
@@ -26,6 +26,7 @@ from .system.run import run
 from .wire.qga import QgaDialect
 
 log = logging.getLogger(__name__)
+LISTS_THEM = "'guestwire-agent commands' lists those that there are"
 START_PATIENCE = 10.0  # seconds for the first attempt at each port, before we say we are ready
 
 
@@ -50,8 +51,9 @@ class Service:
         self._sockets = sockets
         self._must_open = must_open
         self._ready = ready
-        self._root = Root(config.root)
+        self._root = _root(config.root)
         self._commands = tuple(_commands(config.plugins))
+        _check_kinds(config)
         self._logs = logs.start(config.log_level, config.log_file)
         self._jobs = Jobs()
         self._freezer = Freezer(self._root, run, config.settings)
@@ -125,6 +127,7 @@ class Service:
         try:
             config = self._reload()
             policy = _policy(config, self._commands)
+            _check_kinds(config)
         except ConfigError as error:
             log.error("configuration not reloaded: %s", error)
             return
@@ -178,6 +181,21 @@ class Service:
                 signal.raise_signal(number)  # once more, and now they count
 
 
+def _root(top: str) -> Root:
+    if not os.path.isdir(top):
+        raise ConfigError(f"root: {top} is not a directory")
+    return Root(top)
+
+
+def _check_kinds(config: Config) -> None:
+    """Only a port may come later; a kind of port is there or never will be."""
+    for address in config.channels:
+        try:
+            transports.kind(split_channel(address)[1].partition(":")[0])
+        except TransportError as error:
+            raise ConfigError(f"channels: {address}: {error}") from error
+
+
 def _commands(plugins: tuple[str, ...]) -> Iterator[Command]:
     """The table, and those of the plug-ins that the administrator named."""
     yield from COMMANDS
@@ -196,7 +214,8 @@ def _policy(config: Config, commands: tuple[Command, ...]) -> Policy:
     policy = Policy(config.allow, config.block, reason)
     unknown = policy.unknown({command.name for command in commands})
     if unknown:
-        raise ConfigError(f"[policy]: no command is named {', '.join(unknown)}")
+        names = ", ".join(unknown)
+        raise ConfigError(f"[policy]: no command is named {names}; {LISTS_THEM}")
     return policy
 
 

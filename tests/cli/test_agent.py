@@ -77,11 +77,25 @@ def test_a_kind_of_channel_that_does_not_exist_is_named(tmp_path):
     done = call("check", "--channel", "carrier-pigeon:1")
     assert done.returncode == 1
     assert "'carrier-pigeon'; there are virtio-serial" in done.stderr
+    assert call("run", "--channel", "carrier-pigeon:1").returncode == 1
+
+
+def test_a_root_that_is_not_there_is_named(tmp_path):
+    done = call("check", "--root", str(tmp_path / "none"))
+    assert done.returncode == 1
+    assert done.stderr == f"guestwire-agent: root: {tmp_path / 'none'} is not a directory\n"
 
 
 def test_commands_lists_the_whole_table():
     listed = [line.split()[0] for line in call("commands").stdout.splitlines()]
     assert listed == [command.name for command in COMMANDS]
+
+
+def test_a_reader_who_has_seen_enough_gets_no_traceback():
+    script = f"{sys.executable} -m guestwire commands | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=30)
+    assert done.stderr == b""
+    assert done.returncode in (0, 1)  # 0: it was faster than `true`
 
 
 def test_qemu_ga_s_options_make_it_qemu_ga():

@@ -45,9 +45,13 @@ def main(argv: Optional[list[str]] = None) -> int:
             return run(plain)
         options = _parser().parse_args(arguments or ["--help"])
         code: int = options.work(Asked(*(getattr(options, name, None) for name in Asked._fields)))
+        sys.stdout.flush()
         return code
     except AgentError as error:
         print(f"guestwire-agent: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever read it has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains at its end
         return 1
 
 
@@ -62,14 +66,10 @@ def run(options: Asked) -> int:
 
 def check(options: Asked) -> int:
     """Say what would be served, or what is wrong: the first thing, by file and line."""
-    from .. import transports
-    from ..config import split_channel
     from ..service import Service
 
     config = _config(options)
     Service(config)
-    for channel in config.channels:
-        transports.kind(split_channel(channel)[1].partition(":")[0])
     print("configuration is good; channels:", ", ".join(config.channels) or "none")
     return 0
 
@@ -154,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
         action="version",
         version=f"guestwire-agent {__version__} (commands of QEMU Guest Agent {OWN_VERSION})",
     )
-    work = parser.add_subparsers(title="subcommands", metavar="", required=True)
+    work = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", required=True)
 
     service = argparse.ArgumentParser(add_help=False)
     service.add_argument("--config", metavar="FILE", help=f"in place of {DEFAULT_PATH}")
