@@ -139,7 +139,7 @@ class Host:
         self.connection.settimeout(seconds)
         try:
             return self._lines.read(1) == b""
-        except TimeoutError:
+        except socket.timeout:  # TimeoutError itself from Python 3.10 on
             return True
 
     def close(self):

@@ -34,7 +34,7 @@ class NativeHost:
             data = self.sock.recv(65536)
             assert data, "the agent hung up"
             self.connection.receive(data, time.monotonic())
-        except TimeoutError:
+        except socket.timeout:  # TimeoutError itself from Python 3.10 on
             assert due is not None, f"nothing came; so far: {self.told}"
         self.connection.tick(time.monotonic())
         while event := self.connection.next_event():

@@ -124,7 +124,7 @@ def test_a_token_of_64_mib_is_refused_and_its_memory_given_back(agent, host):
 
 def test_a_host_that_does_not_read_costs_nothing_and_the_next_is_served(agent):
     with agent.host(timeout=0.5) as rude:
-        with pytest.raises(TimeoutError):
+        with pytest.raises(socket.timeout):
             rude.send(b'{"execute":"guest-info"}\n' * 200_000)
         before = agent.cpu_seconds()
         time.sleep(1)
