@@ -257,6 +257,16 @@ def wake_ups(agent):
     return total
 
 
+def test_without_msgpack_the_native_port_is_not_served_and_all_others_are(tmp_path, guest):
+    (tmp_path / "msgpack.py").write_text("raise ImportError(\"No module named 'msgpack'\")")
+    extra = ("--channel", f"native+unix:{tmp_path}/native.sock", "--root", str(guest))
+    with Agent(tmp_path, arguments=extra, env={"PYTHONPATH": str(tmp_path)}) as agent:
+        eventually(lambda: "No module named 'msgpack'; install it" in agent.stderr.read_text())
+        assert "Traceback" not in agent.stderr.read_text()
+        with agent.host() as host:
+            assert host.ask("guest-ping") == {"return": {}}
+
+
 def test_two_hosts_at_once_do_not_disturb_each_other(agent):
     results = []
 

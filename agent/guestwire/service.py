@@ -18,7 +18,7 @@ from .dispatch.command import Command
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.jobs import Jobs
 from .dispatch.policy import FROZEN_BEFORE_9_1, NOT_ALLOWED, Policy
-from .errors import ConfigError, TransportError
+from .errors import ConfigError, Stopped, TransportError
 from .signals import Signals
 from .system.freeze.freezer import Freezer
 from .system.root import Root
@@ -158,8 +158,13 @@ class Service:
         session.serve(transport, QgaDialect(), self._dispatcher)
 
     def _serve_native(self, transport: transports.Transport) -> None:
-        from .native_session import NativeSession  # with it msgpack, which not every guest needs
-
+        try:
+            from .native_session import NativeSession  # with it msgpack: not every guest needs it
+        except ImportError as error:
+            log.error(
+                "%s: not served: %s; install it, and restart the agent", transport.name, error
+            )
+            raise Stopped(transport.name) from error
         boot = self._root.read_text("/proc/sys/kernel/random/boot_id", missing="").strip()
         identity = {"agent": "guestwire", "version": __version__, "boot": boot}
         NativeSession(transport, self._dispatcher, identity).serve()
