@@ -25,7 +25,18 @@ def arriving(target: Union[str, os.PathLike[str]], resume: bool = False) -> Iter
 
     Until then nobody else may read it. With `resume` it has a name that follows from the
     target's, and outlives an error unless it is empty: the next time, writing goes on at its end.
+    An OSError names the target.
     """
+    try:
+        with _in_place_of(target, resume) as new:
+            yield new
+    except OSError as error:
+        error.filename = os.fspath(target)  # not the temporary file's name, nor none
+        raise
+
+
+@contextlib.contextmanager
+def _in_place_of(target: Union[str, os.PathLike[str]], resume: bool) -> Iterator[Arriving]:
     real = os.path.realpath(target)
     directory, name = os.path.split(real)
     if resume:
