@@ -116,11 +116,13 @@ KEYS: dict[str, dict[str, Key]] = {
     },
     "commands": {
         "qga-version": Key(_text, "the version that guest-info reports"),
-        "freeze-timeout": Key(_seconds, "until what is frozen is thawed in any case; 0: never"),
+        "freeze-timeout": Key(
+            _seconds, "seconds until what is frozen is thawed in any case; 0: never"
+        ),
         "freeze-exclude": Key(_anything, "mount points that are never frozen"),
         "fsfreeze-hook": Key(_anything, "a program called with freeze and thaw"),
         "hook-directory": Key(_path, "programs called with freeze and thaw, in order"),
-        "hook-timeout": Key(_seconds, "until a hook is killed"),
+        "hook-timeout": Key(_seconds, "seconds until a hook is killed"),
         "max-open-files": Key(_count, "file handles at a time"),
         "max-processes": Key(_count, "processes of guest-exec at a time"),
     },

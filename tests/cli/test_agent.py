@@ -29,6 +29,11 @@ def test_without_arguments_it_says_how_to_use_it():
     assert "run" in done.stdout
 
 
+def test_help_lists_the_keys_of_the_configuration():
+    said = call("check", "--help").stdout
+    assert "\n  [commands]\n  qga-version      the version that guest-info reports\n" in said
+
+
 def test_version_names_both_versions():
     assert call("--version").stdout.startswith(f"guestwire-agent {__version__} (commands of QEMU")
 

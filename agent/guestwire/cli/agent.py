@@ -177,4 +177,17 @@ def _parser() -> argparse.ArgumentParser:
     ):
         one = work.add_parser(name, help=text, description=text, parents=parents)
         one.set_defaults(work=function)
+        if service in parents:
+            one.formatter_class = argparse.RawDescriptionHelpFormatter  # it keeps lines as they are
+            one.epilog = _configuration()
     return parser
+
+
+def _configuration() -> str:
+    from ..config import DEFAULT_PATH, KEYS
+
+    lines = [f"keys of {DEFAULT_PATH}, and of {DEFAULT_PATH}.d/*.conf:"]
+    for section, keys in KEYS.items():
+        lines += ["", f"  [{section}]"]
+        lines += [f"  {name:<16} {key.help}" for name, key in keys.items()]
+    return "\n".join(lines)
