@@ -43,18 +43,11 @@ def test_groups_are_the_primary_one_and_those_with_the_user_as_member(guest):
     assert accounts.groups_of(guest, ann) == ["users", "sudo"]
 
 
-def test_a_hash_is_read_as_it_is(guest, tmp_path):
-    (tmp_path / "etc/shadow").write_text("ann:!$6$x:1::::::\n")
-    assert accounts.password_hash(guest, "ann") == "!$6$x"
-    assert accounts.password_hash(guest, "bob") is None
-
-
 def test_junk_in_the_files_is_passed_over(root, tmp_path):
     chance = random.Random(7)
     for _ in range(300):
         junk = bytes(chance.choice(b":\n0919a\xff\x00,#+-") for _ in range(200))
-        for name in ("passwd", "group", "shadow"):
+        for name in ("passwd", "group"):
             (tmp_path / "etc" / name).write_bytes(junk)
         for account in accounts.accounts(root):
             accounts.groups_of(root, account)
-        accounts.password_hash(root, "a")

@@ -66,14 +66,6 @@ def groups_of(root: Root, account: Account) -> list[str]:
     return list(dict.fromkeys(primary + others))
 
 
-def password_hash(root: Root, name: str) -> Optional[str]:
-    """The second field of shadow(5), as it is there; None when the user has no line."""
-    for fields in _lines(root, "/etc/shadow", 2):
-        if fields[0] == name:
-            return fields[1]
-    return None
-
-
 def set_password(
     root: Root, run: Run, name: str, password: bytes, *, crypted: bool, deadline: float
 ) -> None:
