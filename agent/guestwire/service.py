@@ -80,6 +80,7 @@ class Service:
         self._freezer.resume()
         self._match_channels(self._config)
         if self._must_open and not self._all_open():
+            log.error("a port could not be opened; only with --retry-path it is waited for")
             return 1
         self._ready()
         _notify(systemd, "READY=1")

@@ -6,6 +6,7 @@ be missing, so sysfs decides. An address that is a path names the device itself.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 
@@ -30,6 +31,9 @@ def connect(root: Root, address: str) -> FdTransport:
     try:
         fd = root.open(device, os.O_RDWR | os.O_NONBLOCK)
     except OSError as error:
+        if error.errno == errno.EBUSY:
+            who = f"another program, such as qemu-ga, has it open; 'fuser {device}' tells which"
+            raise TransportError(f"{device}: {who}") from error
         raise TransportError(f"{device}: {error.strerror}") from error
     return FdTransport(fd, f"virtio-serial:{address}", lasting=True)
 
