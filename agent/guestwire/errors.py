@@ -5,7 +5,7 @@ AgentError
 |-- TransportError     a device or socket failed; the channel is reopened
 |   |-- PortAbsent     there is no such port, now
 |   |-- HostAway       it works, but nobody is at the other end
-|   `-- Stopped        somebody called stop(); the channel is closed for good
+|   `-- Stopped        the channel is closed for good, as after stop()
 |-- PeerError          the other side broke the protocol; the session goes on
 `-- CommandError       the host is told; the session goes on
     |-- UnknownCommand
@@ -39,7 +39,7 @@ class HostAway(TransportError):
 
 
 class Stopped(TransportError):
-    """The agent is ending: nothing more is read from or written to this transport."""
+    """Nothing more is read or written here: the agent is ending, or cannot talk on this port."""
 
 
 class PeerError(AgentError):
