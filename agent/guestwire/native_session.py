@@ -24,6 +24,7 @@ from .wire.native import events as told
 from .wire.native.connection import GUEST, Connection
 from .wire.native.errors import CannotSend, StreamOver
 
+NEVER = float("inf")
 AT_ONCE = 64  # commands of one session; each has a thread while it runs
 
 
@@ -41,6 +42,7 @@ class NativeSession:
         self._lock = threading.Lock()
         self._outgoing = threading.Condition(self._lock)
         self._failure: Optional[TransportError] = None
+        self._wakes_at = NEVER  # when the sender looks again by itself
 
     def serve(self) -> None:
         """Answer hosts until the transport fails or is stopped. Raises TransportError."""
@@ -55,6 +57,8 @@ class NativeSession:
             self._fail(error)
             raise
         finally:
+            if self._failure is None:  # a defect; the sender must not wait for ever
+                self._fail(TransportError(f"{self._transport.name}: given up"))
             sender.join()
             for stream in list(self._streams.values()):
                 stream.cancel("the channel is closed")
@@ -96,7 +100,13 @@ class NativeSession:
             except CannotSend as error:
                 raise CommandError(str(error)) from error
             finally:
-                self._outgoing.notify()
+                self._wake_sender()
+
+    def _wake_sender(self) -> None:
+        """Only for something to do: waking a thread for nothing costs more than most frames."""
+        due = self._connection.next_timeout()
+        if self._connection.has_frames or (due is not None and due < self._wakes_at):
+            self._outgoing.notify()
 
     # The two threads of the session.
 
@@ -140,7 +150,9 @@ class NativeSession:
             if due is not None and due <= now:
                 self._connection.tick(now)
                 return b"", self._happened()
+            self._wakes_at = NEVER if due is None else due
             self._outgoing.wait(None if due is None else due - now)
+            self._wakes_at = NEVER
         return None, []
 
     def _happened(self) -> list[told.NativeEvent]:

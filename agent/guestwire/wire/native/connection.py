@@ -91,6 +91,11 @@ class Connection:
             if event is not None:
                 return event
 
+    @property
+    def has_frames(self) -> bool:
+        """Whether `next_frame` is worth asking; without, it need not be."""
+        return bool(self._sessions.waiting) or self._table.outbox.waiting
+
     def next_frame(self) -> bytes:
         """What to write next, in one piece of at most 32,768 bytes; b"" when nothing may go out."""
         waiting = self._sessions.waiting

@@ -52,6 +52,12 @@ class Outbox:
         """What may be queued until the session's credit is used up."""
         return self.acked + self.window - self.sent - self.pending
 
+    @property
+    def waiting(self) -> bool:
+        """Whether `next_frame` is worth asking."""
+        answers = self.front or self.pongs or self.credits
+        return bool(answers or self._urgent or self._normal)
+
     def put_front(self, kind: int, stream: int = 0, payload: bytes = b"") -> None:
         self.front.append(self._encode(kind, 0, stream, payload))
 
