@@ -204,6 +204,27 @@ def test_sighup_takes_over_a_changed_policy_and_keeps_the_host_connected(tmp_pat
             assert host.ask("guest-exec")["error"]["class"] == "CommandNotFound"
 
 
+def test_what_takes_a_restart_is_named_at_sighup(tmp_path, guest):
+    file = tmp_path / "agent.conf"
+    file.write_text(f"[agent]\nroot = {guest}\n")
+    with Agent(tmp_path, arguments=("--config", str(file))) as agent:
+        file.write_text(f"[agent]\nroot = {tmp_path}\nlog-file = /x\nlog-level = debug\n")
+        agent.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "configuration reloaded" in agent.stderr.read_text())
+        assert "root has changed; that takes a restart" in agent.stderr.read_text()
+        assert "log-file has changed; that takes a restart" in agent.stderr.read_text()
+        assert "log-level has changed" not in agent.stderr.read_text()
+
+
+def test_a_state_directory_that_cannot_be_read_keeps_nobody_from_serving(tmp_path, guest):
+    (guest / "state").write_text("a file")
+    with Agent(tmp_path, arguments=("--root", str(guest), "--statedir", "/state/x")) as agent:
+        with agent.host() as host:
+            assert host.ask("guest-ping") == {"return": {}}
+        assert "cannot tell whether the guest was left frozen: " in agent.stderr.read_text()
+        assert "Traceback" not in agent.stderr.read_text()
+
+
 def test_sighup_starts_and_ends_channels(tmp_path, guest):
     config, second = tmp_path / "agent.conf", tmp_path / "second.sock"
     first = f"unix:{tmp_path}/agent.sock"

@@ -26,6 +26,7 @@ from .system.run import run
 from .wire.qga import QgaDialect
 
 log = logging.getLogger(__name__)
+AT_START = ("root", "log_file", "plugins")
 LISTS_THEM = "'guestwire-agent commands' lists those that there are"
 START_PATIENCE = 10.0  # seconds for the first attempt at each port, before we say we are ready
 
@@ -77,7 +78,7 @@ class Service:
         """Serve until SIGTERM or SIGINT; the exit code. `signals` if they are caught already."""
         signals = signals or Signals()
         systemd = os.environ.pop("NOTIFY_SOCKET", "")  # not for the programs that hosts start
-        self._freezer.resume()
+        self._resume()
         self._match_channels(self._config)
         if self._must_open and not self._all_open():
             log.error("a port could not be opened; only with --retry-path it is waited for")
@@ -90,6 +91,13 @@ class Service:
             channel.stop()
         self._jobs.close()
         return 0
+
+    def _resume(self) -> None:
+        try:
+            self._freezer.resume()
+        except OSError as error:  # a host can still do all but freeze, and see to it
+            why = f"{error.filename}: {error.strerror}"
+            log.error("cannot tell whether the guest was left frozen: %s", why)
 
     def _supervise(self, signals: Signals) -> None:
         """Sleep until a signal or a device comes; return when it is time to go."""
@@ -136,6 +144,9 @@ class Service:
         self._dispatcher.policy = policy
         self._dispatcher.settings = self._freezer.settings = config.settings
         self._match_channels(config)
+        for key in AT_START:
+            if getattr(config, key) != getattr(self._config, key):
+                log.warning("%s has changed; that takes a restart", key.replace("_", "-"))
         self._config = config
         log.info("configuration reloaded")
 

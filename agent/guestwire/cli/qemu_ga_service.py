@@ -103,7 +103,10 @@ def is_left_frozen(statedir: str) -> bool:
 
     Writing then could wait for ever, and only this agent can thaw.
     """
-    marker = mark.read(Root("/"), statedir, None)
+    try:
+        marker = mark.read(Root("/"), statedir, None)
+    except OSError as error:
+        raise ConfigError(f"{error.filename}: {error.strerror}") from error
     return marker is not None and marker.boot == mark.boot_id(Root("/"))
 
 
