@@ -52,7 +52,7 @@ class NativeSession:
         sender.start()
         try:
             while True:
-                self._receive(self._transport.recv())
+                self._receive(self._transport.recv(gather=True))
         except TransportError as error:
             self._fail(error)
             raise

@@ -28,8 +28,11 @@ class Transport(Protocol):
 
     name: str
 
-    def recv(self) -> bytes:
+    def recv(self, *, gather: bool = False) -> bytes:
         """Wait for bytes; `b""` means that the host left, and what it sent before is void.
+
+        One piece is of one host, except with `gather`: then it is as much as there is, for a
+        dialect that tells one session from the next by the bytes alone.
 
         Raises TransportError when the port itself is gone, Stopped after `stop`.
         """

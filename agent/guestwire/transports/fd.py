@@ -51,7 +51,7 @@ class FdTransport:
         self._epoll.register(self._stop_reader, select.EPOLLIN)
         self._epoll.register(fd, EDGES)
 
-    def recv(self) -> bytes:
+    def recv(self, *, gather: bool = False) -> bytes:
         while True:
             if self._readable:
                 try:
@@ -67,7 +67,7 @@ class FdTransport:
                 if data:
                     self._host_spoke = time.monotonic()
                     self._readable = self._may_have_more(len(data))
-                    return self._with_what_follows(data) if len(data) == BUFFER else data
+                    return self._with_what_follows(data) if gather else data
                 self._readable = self._void = False
                 if not self._lasting:
                     raise HostAway(f"{self.name}: the host closed the connection")

@@ -29,10 +29,10 @@ class ListenTransport:
         self._stopped = False
         self._stop_reader, self._stop_writer = socket.socketpair()
 
-    def recv(self) -> bytes:
+    def recv(self, *, gather: bool = False) -> bytes:
         client = self._client or self._accept()
         try:
-            return client.recv()
+            return client.recv(gather=gather)
         except Stopped:
             raise
         except TransportError:  # a reset is a way to leave, too
