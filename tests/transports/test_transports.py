@@ -257,8 +257,10 @@ def test_a_serial_line_is_opened_raw_by_pyserial_and_for_us_alone(opened):
     os.close(master)
 
 
-@pytest.mark.parametrize("address", ["pty:/dev/null", "pty:/nowhere", "isa-serial:/nowhere"])
-def test_what_is_no_terminal_is_refused_by_name(address):
+@pytest.mark.parametrize(
+    "address", ["pty:/dev/null", "pty:/nowhere", "isa-serial:/nowhere", "virtio-serial:/dev/null"]
+)
+def test_what_is_no_port_is_refused_by_name(address):
     with pytest.raises(TransportError, match=address.partition(":")[2]):
         transports.open(LIVE, address)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 from collections.abc import Iterator
 
 from ..errors import PortAbsent, TransportError
@@ -35,7 +36,20 @@ def connect(root: Root, address: str) -> FdTransport:
             who = f"another program, such as qemu-ga, has it open; 'fuser {device}' tells which"
             raise TransportError(f"{device}: {who}") from error
         raise TransportError(f"{device}: {error.strerror}") from error
+    if not _can_be_waited_for(fd):
+        os.close(fd)
+        raise TransportError(f"{device}: not a port")
     return FdTransport(fd, f"virtio-serial:{address}", lasting=True)
+
+
+def _can_be_waited_for(fd: int) -> bool:
+    """False for a regular file and /dev/null, of which there is never news (epoll_ctl(2))."""
+    with select.epoll(flags=select.EPOLL_CLOEXEC) as trial:
+        try:
+            trial.register(fd, 0)
+        except PermissionError:
+            return False
+    return True
 
 
 def _device(root: Root, address: str) -> str:
