@@ -301,3 +301,18 @@ def test_two_hosts_at_once_do_not_disturb_each_other(agent):
     for thread in threads:
         thread.join()
     assert sorted(map(tuple, results)) == [tuple(range(n, n + 100)) for n in (0, 1000, 2000, 3000)]
+
+
+def test_a_defect_in_a_transport_is_logged_and_the_other_channels_are_served(tmp_path, guest):
+    (tmp_path / "broken_example.py").write_text(
+        "TRANSPORTS = {'broken': 'broken_example'}\n"
+        "def discover(root): return iter(())\n"
+        "def connect(root, address): raise ZeroDivisionError\n"
+    )
+    config = tmp_path / "agent.conf"
+    config.write_text("[agent]\nplugins = broken_example\n")
+    arguments = ("--root", str(guest), "--config", str(config), "--channel", "broken:x")
+    with Agent(tmp_path, arguments=arguments, env={"PYTHONPATH": str(tmp_path)}) as agent:
+        eventually(lambda: "broken:x: defect" in agent.stderr.read_text())
+        with agent.host() as host:
+            assert host.ask("guest-ping") == {"return": {}}

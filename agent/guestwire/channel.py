@@ -77,10 +77,16 @@ class Channel:
             except Stopped:
                 return
             except TransportError as error:
-                self._report(error)
-                self.tried.set()
-                patience = None if self._waits_for_device(error) else RETRY
-                self._news.wait(seen, patience)
+                self._give_up(error, seen)
+            except Exception as defect:  # an agent that falls silent would be worse than a retry
+                log.exception("%s: defect", self.address)
+                self._give_up(TransportError(f"{self.address}: {type(defect).__name__}"), seen)
+
+    def _give_up(self, error: TransportError, seen: int) -> None:
+        """For now: until a device comes, or for a while."""
+        self._report(error)
+        self.tried.set()
+        self._news.wait(seen, None if self._waits_for_device(error) else RETRY)
 
     def _serve_once(self) -> None:
         transport = self._open()

@@ -216,12 +216,17 @@ def _check_kinds(config: Config) -> None:
 def _commands(plugins: tuple[str, ...]) -> Iterator[Command]:
     """The table, and those of the plug-ins that the administrator named."""
     yield from COMMANDS
+    taken = {command.name for command in COMMANDS}
     for name in plugins:
         try:
             plugin = importlib.import_module(name)
-        except ImportError as error:
+        except (ImportError, SyntaxError) as error:
             raise ConfigError(f"plugins: cannot import {name}: {error}") from error
-        yield from getattr(plugin, "COMMANDS", ())
+        for command in getattr(plugin, "COMMANDS", ()):
+            if command.name in taken:
+                raise ConfigError(f"plugins: {name}: there is a command {command.name} already")
+            taken.add(command.name)
+            yield command
         transports.KINDS.update(getattr(plugin, "TRANSPORTS", {}))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -76,6 +77,27 @@ def test_a_plugin_that_is_missing_is_named(tmp_path):
     done = call("check", "--config", str(file))
     assert done.returncode == 1
     assert "cannot import no_such_plugin" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def (", "plugins: cannot import acme_example"),
+        (
+            "from guestwire.dispatch.command import Command\n"
+            "COMMANDS = (Command('guest-ping', 'acme.example:ping'),)\n",
+            "plugins: acme_example: there is a command guest-ping already",
+        ),
+    ],
+)
+def test_a_plugin_that_is_broken_or_in_the_way_is_named(tmp_path, text, said):
+    (tmp_path / "acme_example.py").write_text(text)
+    file = tmp_path / "agent.conf"
+    file.write_text("[agent]\nplugins = acme_example\n")
+    done = call("check", "--config", str(file), env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_kind_of_channel_that_does_not_exist_is_named(tmp_path):
