@@ -177,13 +177,14 @@ def test_a_killed_agent_is_told_at_once_to_everybody_who_waits(tmp_path):
 
 
 def test_nothing_is_left_behind_by_links(agent):
-    before = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    threads, descriptors = threading.active_count(), len(os.listdir("/proc/self/fd"))
     for _ in range(20):
         link = establish(parse(f"native+unix:{agent.socket}"), 5)
         link.ask(ask("guest-ping"))
         link.close()
         link.close()
-    assert (threading.active_count(), len(os.listdir("/proc/self/fd"))) == before
+    assert threading.active_count() <= threads  # other tests' threads may have ended
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
 
 
 # Guests that misbehave
