@@ -1,7 +1,7 @@
 """One transport, the native dialect and the dispatcher: many commands at once, with streams.
 
-The thread that calls `serve` receives, a second one sends, and each command has a worker while
-it runs. Whoever touches the connection holds the lock; nobody holds it while the port makes
+The thread that calls `serve` receives, and each command has a worker while it runs, which sends
+what it has to say; a second thread of the session sends the rest. Whoever touches the connection holds the lock; nobody holds it while the port makes
 them wait.
 """
 
@@ -25,6 +25,7 @@ from .wire.native.connection import GUEST, Connection
 from .wire.native.errors import CannotSend, StreamOver
 
 NEVER = float("inf")
+IN_A_ROW = 64  # frames that one thread sends for all, before it goes on with its own work
 AT_ONCE = 64  # commands of one session; each has a thread while it runs
 
 
@@ -43,9 +44,12 @@ class NativeSession:
         self._outgoing = threading.Condition(self._lock)
         self._failure: Optional[TransportError] = None
         self._wakes_at = NEVER  # when the sender looks again by itself
+        self._sending = False  # a thread is at it, and looks for more before it stops
+        self._receiver = 0  # the thread that receives
 
     def serve(self) -> None:
         """Answer hosts until the transport fails or is stopped. Raises TransportError."""
+        self._receiver = threading.get_ident()
         with self._lock:
             self._connection.start(time.monotonic())
         sender = threading.Thread(target=self._send_all, name="native sender", daemon=True)
@@ -70,8 +74,11 @@ class NativeSession:
             connection.accept(stream, value, end=False)
 
     def room(self, stream: int) -> int:
-        with self._talking() as connection:
-            return connection.room(stream)
+        with self._outgoing:
+            try:
+                return self._connection.room(stream)
+            except StreamOver as error:
+                raise StreamCancelled("the host gave the stream up") from error
 
     def send(self, stream: int, channel: int, data: bytes) -> None:
         with self._talking() as connection:
@@ -91,51 +98,85 @@ class NativeSession:
 
     @contextmanager
     def _talking(self) -> Iterator[Connection]:
-        """The connection to ourselves; afterwards the sender looks whether there is something."""
-        with self._outgoing:
-            try:
+        """The connection to ourselves; afterwards what there is to send is sent."""
+        try:
+            with self._outgoing:
                 yield self._connection
-            except StreamOver as error:  # between its last look and now
-                raise StreamCancelled("the host gave the stream up") from error
-            except CannotSend as error:
-                raise CommandError(str(error)) from error
-            finally:
+        except StreamOver as error:  # between its last look and now
+            raise StreamCancelled("the host gave the stream up") from error
+        except CannotSend as error:
+            raise CommandError(str(error)) from error
+        finally:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Send from this thread: to hand a frame to another costs more than to send it.
+
+        One thread sends at a time, and takes along what others have put there meanwhile.
+        """
+        with self._outgoing:
+            if self._sending:
+                return
+            if threading.get_ident() == self._receiver:  # must not wait for the host to read
+                self._wake_sender()
+                return
+            frame = self._connection.next_frame()
+            self._sending = bool(frame)
+        for _ in range(IN_A_ROW):
+            if not frame or not self._put_out(frame):
+                return
+            with self._outgoing:
+                frame = self._connection.next_frame()
+                self._sending = bool(frame)
+        if self._put_out(frame):
+            with self._outgoing:
+                self._sending = False
                 self._wake_sender()
 
+    def _put_out(self, frame: bytes) -> bool:
+        """False when the port is gone: then nobody sends any more."""
+        try:
+            self._transport.send(frame)
+        except HostAway:
+            pass  # the next HELLO begins anew; what was under way belongs to nobody
+        except TransportError:
+            return False  # the receiving thread is told the same, and says it
+        return True
+
     def _wake_sender(self) -> None:
-        """Only for something to do: waking a thread for nothing costs more than most frames."""
+        """Only for something to do."""
         due = self._connection.next_timeout()
-        if self._connection.has_frames or (due is not None and due < self._wakes_at):
+        waits = self._connection.has_frames and not self._sending
+        if waits or (due is not None and due < self._wakes_at):
             self._outgoing.notify()
 
     # The two threads of the session.
 
     def _receive(self, data: bytes) -> None:
-        with self._talking() as connection:
+        with self._outgoing:
             now = time.monotonic()
             if data:
-                connection.receive(data, now)
+                self._connection.receive(data, now)
             else:
-                connection.disconnected(now)
+                self._connection.disconnected(now)
             happened = self._happened()
+            self._wake_sender()
         for event in happened:
             self._take(event)
 
     def _send_all(self) -> None:
+        """What the receiving thread answers, what is left over, and what time makes happen."""
         while True:
             with self._outgoing:
                 frame, happened = self._next()
+                self._sending |= bool(frame)
             for event in happened:
                 self._take(event)
-            if frame is None:
+            if frame is None or (frame and not self._put_out(frame)):
                 return
-            try:
-                if frame:
-                    self._transport.send(frame)
-            except HostAway:
-                continue  # the next HELLO begins anew; what was under way belongs to nobody
-            except TransportError:
-                return  # the receiving thread is told the same, and says it
+            if frame:
+                with self._outgoing:
+                    self._sending = False
 
     def _next(self) -> tuple[Optional[bytes], list[told.NativeEvent]]:
         """Wait until there is a frame to send, or time has made something happen.
@@ -143,7 +184,7 @@ class NativeSession:
         The frame is then empty; it is None when the session is over.
         """
         while self._failure is None:
-            frame = self._connection.next_frame()
+            frame = b"" if self._sending else self._connection.next_frame()
             if frame:
                 return frame, []
             due, now = self._connection.next_timeout(), time.monotonic()
