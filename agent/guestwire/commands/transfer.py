@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 from typing import Optional
@@ -12,6 +11,7 @@ from ..dispatch.command import Context
 from ..dispatch.streams import Control, Data, Stream, StreamCancelled
 from ..errors import CommandError, InvalidArgument
 from ..system.accounts import find, groups
+from ..system.files.digest import Digest
 from ..system.files.part import Part
 from ..system.root import Root
 
@@ -35,17 +35,21 @@ def pull(
     assert stream is not None  # the row says `streams`
     _check(path, offset=offset, length=length)
     fd = _open(context.root, path)
+    digest = Digest() if checksum else None
     try:
         facts = os.fstat(fd)
         if offset > facts.st_size:
             raise InvalidArgument(f"{path}: offset {offset} is past its end, {facts.st_size}")
-        digest = _digest(fd, offset) if checksum else None
+        if digest is not None:
+            _read_into(digest, fd, offset)
         stream.accept(_facts(facts))
         sent = _send(stream, fd, offset, length, digest)
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from error
     finally:
         os.close(fd)
+        if digest is not None:
+            digest.close()
     stream.end()
     return {"size": sent, **({} if digest is None else {"sha256": digest.hexdigest()})}
 
@@ -74,10 +78,12 @@ def push(
         raise InvalidArgument(f"mode {mode:o} is none")
     ids = None if owner is None else _ids(context.root, owner, path)
     part = Part(context.root, path, resume)
+    digest = Digest() if checksum else None
     try:
         if size is not None and part.size > size:
             part.begin_anew()
-        digest = part.digest() if checksum else None
+        if digest is not None:
+            part.read_into(digest)
         stream.accept({"offset": part.size})
         told = _receive(stream, part, digest, size)
         if size is not None and part.size != size:
@@ -91,6 +97,8 @@ def push(
         raise
     finally:
         part.remove()
+        if digest is not None:
+            digest.close()
     return {"size": part.size, **({} if digest is None else {"sha256": digest.hexdigest()})}
 
 
@@ -113,7 +121,7 @@ def _send(
     fd: int,
     offset: int,
     length: Optional[int],
-    digest: Optional[hashlib._Hash],
+    digest: Optional[Digest],
 ) -> int:
     at, end = offset, None if length is None else offset + length
     while data := os.pread(fd, CHUNK if end is None else min(CHUNK, end - at), at):
@@ -125,7 +133,7 @@ def _send(
 
 
 def _receive(
-    stream: Stream, part: Part, digest: Optional[hashlib._Hash], size: Optional[int]
+    stream: Stream, part: Part, digest: Optional[Digest], size: Optional[int]
 ) -> Optional[str]:
     """Write until the host says that this was all, or more than all; the checksum it told."""
     told = None
@@ -144,14 +152,12 @@ def _receive(
     return told
 
 
-def _digest(fd: int, count: int) -> hashlib._Hash:
-    """SHA-256 of the first bytes, to go on with."""
-    digest = hashlib.sha256()
+def _read_into(digest: Digest, fd: int, count: int) -> None:
+    """The first bytes of a file, of which no more than the rest are sent."""
     at = 0
     while data := os.pread(fd, min(CHUNK, count - at), at):
         digest.update(data)
         at += len(data)
-    return digest
 
 
 def _facts(facts: os.stat_result) -> dict[str, object]:

@@ -11,6 +11,7 @@ from typing import Optional
 
 from ...errors import CommandError
 from ..root import Root, dress, sync_directory
+from .digest import Digest
 
 SUFFIX = ".guestwire-part"
 LONGEST = 255  # bytes of a name (NAME_MAX)
@@ -36,14 +37,12 @@ class Part:
             raise self._named(error) from error
         self.size = os.lseek(self._fd, 0, os.SEEK_END)
 
-    def digest(self) -> hashlib._Hash:
-        """SHA-256 of what is there already, to go on with."""
-        digest = hashlib.sha256()
+    def read_into(self, digest: Digest) -> None:
+        """What is there already."""
         at = 0
         while data := os.pread(self._fd, CHUNK, at):
             digest.update(data)
             at += len(data)
-        return digest
 
     def begin_anew(self) -> None:
         """What is there is of no use."""
