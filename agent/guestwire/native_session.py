@@ -1,8 +1,8 @@
 """One transport, the native dialect and the dispatcher: many commands at once, with streams.
 
 The thread that calls `serve` receives, and each command has a worker while it runs, which sends
-what it has to say; a second thread of the session sends the rest. Whoever touches the connection holds the lock; nobody holds it while the port makes
-them wait.
+what it has to say; a second thread of the session sends the rest. Whoever touches the connection
+holds the lock; nobody holds it while the port makes them wait.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import time
 import pytest
 
 import agents
-from guestwire.client import connect
+from guestwire.client import Guest, connect
 from guestwire.client.address import parse
 from guestwire.client.contact import establish
 from guestwire.client.errors import (
@@ -21,6 +21,7 @@ from guestwire.client.errors import (
     ClientError,
     EchoingTty,
     GuestCommandFailed,
+    GuestFrozen,
     NoAnswer,
 )
 from guestwire.client.steps import ask
@@ -288,6 +289,18 @@ def test_a_command_that_takes_too_long_is_given_up_and_the_link_goes_on(misbehav
         link.ask(ask("slow", {}, 0.2))
     assert link.ask(ask("guest-ping")) == {}
     assert told.Cancelled in seen
+
+
+def test_a_program_in_a_frozen_guest_is_refused_with_the_reason(tmp_path):
+    def behave(connection, event, sock):
+        if isinstance(event, told.Opened) and event.command == "guest-fsfreeze-status":
+            connection.accept(event.stream, "frozen")
+        elif isinstance(event, told.Opened):
+            connection.reject(event.stream, "not-permitted", "not now")
+
+    fake = Fake(tmp_path / "fake.sock", behave)
+    with Guest(parse(f"native+unix:{fake.path}")) as guest, pytest.raises(GuestFrozen):
+        guest.exec(["true"])
 
 
 def test_a_guest_that_breaks_the_protocol_is_left(misbehaving):

@@ -16,12 +16,13 @@ from .errors import (
     CannotReach,
     ClientError,
     NoAnswer,
+    RefusedByPolicy,
 )
 from .guest_file import GuestFile
 from .links import Link
 from .local_file import Arriving, arriving
 from .plans import facts, files, freezing, programs
-from .plans.explained import explained, single
+from .plans.explained import explained, reason, single
 from .plans.facts import Info, Summary
 from .plans.files import Copied, Progress
 from .plans.freezing import Frozen
@@ -308,6 +309,8 @@ class Guest:
     def _losing(self) -> Iterator[None]:
         try:
             yield
+        except RefusedByPolicy as error:
+            raise self.run(reason(error)) from error
         except LOST:
             self.close()
             raise

@@ -27,7 +27,7 @@ def explained(plan: Plan[T]) -> Plan[T]:
             try:
                 answer = yield step
             except RefusedByPolicy as error:
-                step = plan.throw((yield from _reason(error)))
+                step = plan.throw((yield from reason(error)))
             except BaseException as error:
                 step = plan.throw(error)
             else:
@@ -37,7 +37,8 @@ def explained(plan: Plan[T]) -> Plan[T]:
         return value
 
 
-def _reason(error: RefusedByPolicy) -> Plan[RefusedByPolicy]:
+def reason(error: RefusedByPolicy) -> Plan[RefusedByPolicy]:
+    """The error, or a better one: GuestFrozen where that is why."""
     if error.command == STATUS:
         return error
     try:
