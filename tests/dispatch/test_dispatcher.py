@@ -9,6 +9,7 @@ import time
 import pytest
 
 from dispatch import probes
+from guestwire.commands.table import COMMANDS
 from guestwire.dispatch import workers
 from guestwire.dispatch.command import Command
 from guestwire.dispatch.dispatcher import Dispatcher
@@ -90,6 +91,17 @@ def test_a_blocked_command_is_disabled_and_an_allowed_one_is_not(dispatcher):
     assert ask(dispatcher, "echo") == ""
     assert ask(dispatcher, "quiet") == ("not-permitted", disabled.format("quiet"))
     assert ask(dispatcher, "refuse") == ("not-permitted", disabled.format("refuse"))
+
+
+def test_what_is_blocked_cannot_be_had_under_another_name():
+    policy = Policy(block=frozenset({"guest-exec", "guest-file-write"}))
+    blocked = {command.name for command in COMMANDS if not policy.allows(command, False)}
+    assert blocked == {"guest-exec", "exec", "forward.connect", "guest-file-write", "file.push"}
+
+
+def test_commands_are_like_commands_that_exist():
+    names = {command.name for command in COMMANDS}
+    assert {other for command in COMMANDS for other in command.like} <= names
 
 
 def test_while_frozen_only_marked_commands_run_even_if_blocked(dispatcher, frozen):

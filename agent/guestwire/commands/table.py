@@ -65,18 +65,34 @@ QGA = (
 
 OWN = (
     Command("agent.commands", "protocol:commands"),
-    Command("exec", "program:execute", streams=True, secrets=("argv", "env")),
-    Command("file.pull", "transfer:pull", streams=True),
-    Command("file.push", "transfer:push", streams=True),
-    Command("forward.connect", "forward:connect", streams=True),
-    Command("hostname.get", "hostname:get"),
+    Command(
+        "exec",
+        "program:execute",
+        streams=True,
+        secrets=("argv", "env"),
+        like=("guest-exec",),
+    ),
+    Command(
+        "file.pull", "transfer:pull", streams=True, like=("guest-file-open", "guest-file-read")
+    ),
+    Command(
+        "file.push", "transfer:push", streams=True, like=("guest-file-open", "guest-file-write")
+    ),
+    Command("forward.connect", "forward:connect", streams=True, like=("guest-exec",)),
+    Command("hostname.get", "hostname:get", like=("guest-get-host-name",)),
     Command("hostname.set", "hostname:set_name"),
-    Command("ssh.keys.list", "ssh:list_keys"),
-    Command("ssh.keys.add", "ssh:add_keys"),
-    Command("ssh.keys.remove", "ssh:remove_keys"),
-    Command("network.show", "network:show"),
+    Command("ssh.keys.list", "ssh:list_keys", like=("guest-ssh-get-authorized-keys",)),
+    Command("ssh.keys.add", "ssh:add_keys", like=("guest-ssh-add-authorized-keys",)),
+    Command("ssh.keys.remove", "ssh:remove_keys", like=("guest-ssh-remove-authorized-keys",)),
+    Command("network.show", "network:show", like=("guest-network-get-interfaces",)),
     Command("network.apply", "network:apply", long=True),
-    Command("fs.freeze", "freeze:freeze", long=True, deadline=HOUR),
+    Command(
+        "fs.freeze",
+        "freeze:freeze",
+        long=True,
+        deadline=HOUR,
+        like=("guest-fsfreeze-freeze", "guest-fsfreeze-freeze-list"),
+    ),
     Command("fs.thaw", "freeze:thaw", while_frozen=True, long=True, deadline=HOUR),
     Command("fs.extend", "freeze:extend", while_frozen=True),
     Command("fs.status", "freeze:status", while_frozen=True, quiet=True),

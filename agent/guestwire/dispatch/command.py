@@ -17,6 +17,7 @@ class Command(NamedTuple):
     `handler` is "module:function"; a module without a dot is one of `guestwire.commands`.
     `needs` is "module:function" of a predicate on the Root (in `guestwire.commands`, too): where
     it says no, hosts see the command as not enabled. `secrets` are arguments that no log shows.
+    `like` names commands that can do the same: who blocks one of them blocks this one, too.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Command(NamedTuple):
     quiet: bool = False  # monitors ask it every few seconds; its audit line is at level debug
     deadline: float = 60.0  # seconds until `Context.deadline`
     secrets: tuple[str, ...] = ()
+    like: tuple[str, ...] = ()
     needs: str = ""
 
 

@@ -16,6 +16,8 @@ FROZEN_BEFORE_9_1 = "the agent is in frozen state"
 class Policy(NamedTuple):
     """An allow list makes everything else forbidden; the block list wins over it.
 
+    A name in the block list means what the command does, so it also blocks those that are like it.
+
     While file systems are frozen the rows marked for it run whatever the lists say, and
     nothing else does: a guest must never be left frozen by its own policy.
     """
@@ -27,7 +29,7 @@ class Policy(NamedTuple):
     def allows(self, command: Command, frozen: bool) -> bool:
         if frozen:
             return command.while_frozen
-        if command.name in self.block:
+        if not self.block.isdisjoint((command.name, *command.like)):
             return False
         return self.allow is None or command.name in self.allow
 
