@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -11,15 +12,17 @@ import pytest
 from guestwire.client.local_file import arriving
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_files():
-    """No file may grow past 4 KiB, as on a disk that is full."""
+    """No file may grow past 4 KiB, as on a disk that is full; not even the one pytest writes to."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize("resume", [False, True])
@@ -31,10 +34,10 @@ def test_a_directory_that_is_not_there_is_told_by_the_name_that_was_asked_for(tm
     assert caught.value.filename == str(target)
 
 
-def test_a_write_that_fails_names_the_target_and_leaves_what_was_there(tmp_path, small_files):
+def test_a_write_that_fails_names_the_target_and_leaves_what_was_there(tmp_path):
     target = tmp_path / "x"
     target.write_text("old")
-    with pytest.raises(OSError, match="File too large") as caught:
+    with small_files(), pytest.raises(OSError, match="File too large") as caught:
         with arriving(target) as new:
             new.file.write(b"x" * 100_000)
     assert caught.value.filename == str(target)

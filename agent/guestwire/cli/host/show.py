@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,8 +13,12 @@ from ...client.printable import printable
 
 
 def as_json(value: object) -> None:
-    """ASCII alone, so that no terminal acts upon it."""
-    click.echo(json.dumps(value, indent=2, default=str))
+    """ASCII alone, so that no terminal acts upon it. Bytes are base64, as in the QGA dialect."""
+    click.echo(json.dumps(value, indent=2, default=_plain))
+
+
+def _plain(value: object) -> str:
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
 
 
 def failure(error: ClientError) -> dict[str, object]:
