@@ -19,15 +19,9 @@ import pytest
 import agents
 
 
-def native(socket_path, statedir, *arguments):
-    line = agents.ours(socket_path, statedir, *arguments)
-    line[line.index("--channel") + 1] = f"native+unix:{socket_path}"
-    return line
-
-
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory):
-    with agents.Agent(tmp_path_factory.mktemp("agent"), native, ("--root", "/")) as running:
+    with agents.Agent(tmp_path_factory.mktemp("agent"), agents.native, ("--root", "/")) as running:
         yield running
 
 
@@ -141,6 +135,10 @@ def test_verbose_says_which_way_it_goes(tmp_path):
     with agents.Agent(tmp_path) as agent:
         done = process("-v", "exec", f"unix:{agent.socket}", "true")
         assert done.returncode == 0
+        assert (
+            done.stderr
+            == f"guestwire: unix:{agent.socket}: reached by unix:{agent.socket}\n".encode()
+        )
 
 
 # Copies
@@ -325,7 +323,7 @@ def test_the_terminal_is_as_before_on_every_way_out(web, way):
 
 
 def test_a_terminal_whose_agent_dies_is_given_back(tmp_path):
-    with agents.Agent(tmp_path, native) as agent:
+    with agents.Agent(tmp_path, agents.native) as agent:
         shell = Terminal("shell", f"native+unix:{agent.socket}", *SH)
         shell.until(rb"ready")
         agent.kill()

@@ -17,15 +17,9 @@ from guestwire.wire.native.events import Data
 DATA = os.urandom(3 << 20)
 
 
-def native(socket_path, statedir, *arguments):
-    line = agents.ours(socket_path, statedir, *arguments)
-    line[line.index("--channel") + 1] = f"native+unix:{socket_path}"
-    return line
-
-
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory):
-    with agents.Agent(tmp_path_factory.mktemp("agent"), native, ("--root", "/")) as running:
+    with agents.Agent(tmp_path_factory.mktemp("agent"), agents.native, ("--root", "/")) as running:
         yield running
 
 

@@ -30,15 +30,9 @@ from guestwire.wire.native import events as told
 from guestwire.wire.native.events import Data, Ended
 
 
-def native(socket_path, statedir, *arguments):
-    line = agents.ours(socket_path, statedir, *arguments)
-    line[line.index("--channel") + 1] = f"native+unix:{socket_path}"
-    return line
-
-
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory):
-    with agents.Agent(tmp_path_factory.mktemp("agent"), native, ("--root", "/")) as running:
+    with agents.Agent(tmp_path_factory.mktemp("agent"), agents.native, ("--root", "/")) as running:
         yield running
 
 
@@ -165,7 +159,7 @@ def _until_lost(stream):
 
 
 def test_a_killed_agent_is_told_at_once_to_everybody_who_waits(tmp_path):
-    with agents.Agent(tmp_path, native) as agent:
+    with agents.Agent(tmp_path, agents.native) as agent:
         link = establish(parse(f"native+unix:{agent.socket}"), 5)
         stream = run(link, "sleep", "30")
         threading.Timer(0.2, agent.kill).start()

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from agents import Agent, ours
+from agents import Agent, native
 from guestwire.wire.native import events as told
 from native_host import NativeHost
 
@@ -18,11 +18,6 @@ DATA = os.urandom(1 << 20)
 
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory):
-    def native(socket_path, statedir, *arguments):
-        line = ours(socket_path, statedir, *arguments)
-        line[line.index("--channel") + 1] = f"native+unix:{socket_path}"
-        return line
-
     directory = tmp_path_factory.mktemp("agent")
     (directory / "guest").mkdir()
     with Agent(directory, native, ("--root", str(directory / "guest"))) as agent:

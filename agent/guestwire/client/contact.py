@@ -140,6 +140,7 @@ def _once(
     except BaseException:
         link.close()
         raise
+    log.info("%s: reached by %s", name, place)
     return link
 
 
