@@ -137,6 +137,6 @@ def no_channel(guest: Found, name: str, port: str) -> NoSuchChannel:
 
 def busy(name: str, path: str) -> ChannelBusy:
     return ChannelBusy(
-        f"{name}: another program is connected to {path}, or QEMU hangs",
+        f"{name}: another program is connected to {path}, or QEMU or the agent hangs",
         f"find it with 'ss -xp | grep {path}' and end it; QEMU serves one at a time",
     )
