@@ -168,3 +168,19 @@ def test_programs_leave_no_threads_and_no_descriptors_behind(agent, host):
     while (agent.status("Threads"), agent.descriptors()) > before:
         assert time.monotonic() < give_up
         time.sleep(0.05)
+
+
+def test_a_program_of_the_last_session_does_not_touch_the_streams_of_this_one(agent):
+    """Numbers of streams begin anew with each session, while its programs may still be ending."""
+    for _ in range(15):
+        with agent.host() as connection:
+            host = NativeHost(connection.connection)
+            stream = host.start("exec", argv=["cat"])
+            host.send(stream, bytes(200_000))  # which cat sends back, and nobody reads
+        with agent.host() as connection:
+            host = NativeHost(connection.connection)
+            stream = host.start("exec", argv=["sh", "-c", "sleep 0.1; cat"])
+            host.send(stream, b"x" * 50_000)
+            host.connection.end(stream)
+            assert host.wait(told.Closed, stream).value == {"exit": 0}
+            assert host.received(stream) == b"x" * 50_000

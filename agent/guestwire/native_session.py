@@ -25,8 +25,11 @@ from .wire.native.connection import GUEST, Connection
 from .wire.native.errors import CannotSend, StreamOver
 
 NEVER = float("inf")
+GIVEN_UP = "the host gave the stream up"
 IN_A_ROW = 64  # frames that one thread sends for all, before it goes on with its own work
 AT_ONCE = 64  # commands of one session; each has a thread while it runs
+
+Happened = tuple[told.NativeEvent, Stream]
 
 
 class NativeSession:
@@ -69,45 +72,49 @@ class NativeSession:
 
     # What streams ask of their line.
 
-    def accept(self, stream: int, value: object) -> None:
-        with self._talking() as connection:
-            connection.accept(stream, value, end=False)
+    def accept(self, stream: Stream, value: object) -> None:
+        with self._talking(stream) as connection:
+            connection.accept(stream.number, value, end=False)
 
-    def room(self, stream: int) -> int:
+    def room(self, stream: Stream) -> int:
         with self._outgoing:
-            try:
-                return self._connection.room(stream)
-            except StreamOver as error:
-                raise StreamCancelled("the host gave the stream up") from error
+            self._check(stream)
+            return self._connection.room(stream.number)
 
-    def send(self, stream: int, channel: int, data: bytes) -> None:
-        with self._talking() as connection:
-            connection.send_data(stream, data, channel=channel)
+    def send(self, stream: Stream, channel: int, data: bytes) -> None:
+        with self._talking(stream) as connection:
+            connection.send_data(stream.number, data, channel=channel)
 
-    def end(self, stream: int, channel: int) -> None:
-        with self._talking() as connection:
-            connection.end(stream, channel)
+    def end(self, stream: Stream, channel: int) -> None:
+        with self._talking(stream) as connection:
+            connection.end(stream.number, channel)
 
-    def control(self, stream: int, body: object) -> None:
-        with self._talking() as connection:
-            connection.control(stream, body)
+    def control(self, stream: Stream, body: object) -> None:
+        with self._talking(stream) as connection:
+            connection.control(stream.number, body)
 
-    def consumed(self, stream: int, count: int) -> None:
-        with self._talking() as connection:
-            connection.consumed(stream, count)
+    def consumed(self, stream: Stream, count: int) -> None:
+        with self._talking(stream) as connection:
+            connection.consumed(stream.number, count)
 
     @contextmanager
-    def _talking(self) -> Iterator[Connection]:
+    def _talking(self, stream: Stream) -> Iterator[Connection]:
         """The connection to ourselves; afterwards what there is to send is sent."""
         try:
             with self._outgoing:
+                self._check(stream)
                 yield self._connection
-        except StreamOver as error:  # between its last look and now
-            raise StreamCancelled("the host gave the stream up") from error
+        except StreamOver as error:
+            raise StreamCancelled(GIVEN_UP) from error
         except CannotSend as error:
             raise CommandError(str(error)) from error
         finally:
             self._flush()
+
+    def _check(self, stream: Stream) -> None:
+        """The next session has streams of the same numbers; those are not this one."""
+        if self._streams.get(stream.number) is not stream:
+            raise StreamCancelled(GIVEN_UP)
 
     def _flush(self) -> None:
         """Send from this thread: to hand a frame to another costs more than to send it.
@@ -161,8 +168,8 @@ class NativeSession:
                 self._connection.disconnected(now)
             happened = self._happened()
             self._wake_sender()
-        for event in happened:
-            self._take(event)
+        for event, stream in happened:
+            self._take(event, stream)
 
     def _send_all(self) -> None:
         """What the receiving thread answers, what is left over, and what time makes happen."""
@@ -170,15 +177,15 @@ class NativeSession:
             with self._outgoing:
                 frame, happened = self._next()
                 self._sending |= bool(frame)
-            for event in happened:
-                self._take(event)
+            for event, stream in happened:
+                self._take(event, stream)
             if frame is None or (frame and not self._put_out(frame)):
                 return
             if frame:
                 with self._outgoing:
                     self._sending = False
 
-    def _next(self) -> tuple[Optional[bytes], list[told.NativeEvent]]:
+    def _next(self) -> tuple[Optional[bytes], list[Happened]]:
         """Wait until there is a frame to send, or time has made something happen.
 
         The frame is then empty; it is None when the session is over.
@@ -196,10 +203,18 @@ class NativeSession:
             self._wakes_at = NEVER
         return None, []
 
-    def _happened(self) -> list[told.NativeEvent]:
-        events = []
+    def _happened(self) -> list[Happened]:
+        """What the host did, each with its stream as it was at that moment."""
+        events: list[Happened] = []
         while (event := self._connection.next_event()) is not None:
-            events.append(event)
+            number = getattr(event, "stream", 0)
+            if isinstance(event, told.Opened):
+                self._streams[number] = Stream(number, self)
+            stream = self._streams.get(number)
+            if stream is not None:
+                events.append((event, stream))
+            if isinstance(event, (told.Cancelled, told.Closed)):
+                self._streams.pop(number, None)
         return events
 
     def _fail(self, error: TransportError) -> None:
@@ -209,14 +224,10 @@ class NativeSession:
 
     # What the host does.
 
-    def _take(self, event: told.NativeEvent) -> None:
+    def _take(self, event: told.NativeEvent, stream: Stream) -> None:
         if isinstance(event, told.Opened):
-            self._begin(event)
-            return
-        stream = self._streams.get(getattr(event, "stream", 0))
-        if stream is None:
-            return
-        if isinstance(event, told.Data):
+            self._begin(event, stream)
+        elif isinstance(event, told.Data):
             stream.put(Data(event.channel, event.data))
         elif isinstance(event, told.Ended):
             stream.put(Ended(event.channel))
@@ -227,9 +238,7 @@ class NativeSession:
         elif isinstance(event, (told.Cancelled, told.Closed)):
             stream.cancel(getattr(event, "why", "the host closed the stream"))
 
-    def _begin(self, opened: told.Opened) -> None:
-        stream = Stream(opened.stream, self)
-        self._streams[opened.stream] = stream
+    def _begin(self, opened: told.Opened, stream: Stream) -> None:
         try:
             self._workers.post(lambda: self._run(opened, stream), always=opened.urgent)
         except CommandError as error:
@@ -246,18 +255,19 @@ class NativeSession:
 
     def _finish(self, stream: Stream, error: Optional[CommandError], value: object = None) -> None:
         """Say the last word on a stream, unless the host has said it."""
-        self._streams.pop(stream.number, None)
         stream.cancel("the command has ended")  # a thread of the command may still read
-        if isinstance(error, StreamCancelled):
-            return
         try:
-            with self._talking() as connection:
-                self._say(connection, stream, error, value)
+            self._say_last(stream, error, value)
         except StreamCancelled:
             pass  # nobody waits for it any more
         except CommandError as mistake:  # a result that is too large, or has no msgpack form
-            with self._talking() as connection:
-                self._say(connection, stream, mistake, None)
+            self._say_last(stream, mistake, None)
+
+    def _say_last(self, stream: Stream, error: Optional[CommandError], value: object) -> None:
+        with self._talking(stream) as connection:
+            if not isinstance(error, StreamCancelled):
+                self._say(connection, stream, error, value)
+            del self._streams[stream.number]
 
     @staticmethod
     def _say(

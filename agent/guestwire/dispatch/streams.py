@@ -45,17 +45,17 @@ Incoming = Union[Data, Ended, Control]
 class Line(Protocol):
     """What a session does for its streams."""
 
-    def accept(self, stream: int, value: object) -> None: ...
+    def accept(self, stream: Stream, value: object) -> None: ...
 
-    def room(self, stream: int) -> int: ...
+    def room(self, stream: Stream) -> int: ...
 
-    def send(self, stream: int, channel: int, data: bytes) -> None: ...
+    def send(self, stream: Stream, channel: int, data: bytes) -> None: ...
 
-    def end(self, stream: int, channel: int) -> None: ...
+    def end(self, stream: Stream, channel: int) -> None: ...
 
-    def control(self, stream: int, body: object) -> None: ...
+    def control(self, stream: Stream, body: object) -> None: ...
 
-    def consumed(self, stream: int, count: int) -> None: ...
+    def consumed(self, stream: Stream, count: int) -> None: ...
 
 
 class Stream:
@@ -72,7 +72,7 @@ class Stream:
     def accept(self, value: object = None) -> None:
         """Tell the host that the command has begun; what follows is the conversation."""
         self.accepted = True
-        self._line.accept(self.number, value)
+        self._line.accept(self, value)
 
     def __iter__(self) -> Iterator[Incoming]:
         """What the host says, in its order, for as long as the command cares to listen."""
@@ -84,17 +84,17 @@ class Stream:
         view = memoryview(data)
         while view:
             room = self._wait_for_room()
-            self._line.send(self.number, channel, bytes(view[:room]))
+            self._line.send(self, channel, bytes(view[:room]))
             view = view[room:]
 
     def end(self, channel: int = 0) -> None:
         """Say that nothing more comes on this channel."""
         self._check()
-        self._line.end(self.number, channel)
+        self._line.end(self, channel)
 
     def control(self, body: object) -> None:
         self._check()
-        self._line.control(self.number, body)
+        self._line.control(self, body)
 
     # What follows is called by the session.
 
@@ -119,14 +119,14 @@ class Stream:
                 self._changed.wait()
             incoming = self._incoming.popleft()
         if isinstance(incoming, Data):
-            self._line.consumed(self.number, len(incoming.data))
+            self._line.consumed(self, len(incoming.data))
         return incoming
 
     def _wait_for_room(self) -> int:
         with self._changed:
             while True:
                 self._check()
-                room = self._line.room(self.number)
+                room = self._line.room(self)
                 if room > 0:
                     return room
                 self._changed.wait()
